@@ -1,0 +1,289 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"casdelius/store"
+)
+
+// detail writes the detail of an event as the CAS API serves it.
+func (t *teller) detail(o *occurrence) {
+	j := &t.json
+	j.buf = j.buf[:0]
+	t.spoil(o)
+	j.open("")
+	j.text("id", o.id)
+	j.text("timestamp", o.timestamp)
+	j.text("eventType", t.typeWithin(o.typ))
+	if o.hollow {
+		if t.hit(0.5) {
+			j.raw("eventDetails", "null")
+		}
+		j.close()
+		return
+	}
+	j.open("eventDetails")
+	t.subject(o)
+	switch o.typ {
+	case store.ApplicationSubmitted:
+		t.submitted(o)
+	case store.ApplicationStatusUpdated:
+		t.statusUpdated(o)
+	case store.BookingProvisionallyMade:
+		t.provided(o, "bookedBy")
+	case store.BookingConfirmed:
+		t.provided(o, "confirmedBy")
+	case store.BookingCancelled, store.BookingCancelledUpdated:
+		t.cancelled(o)
+	case store.PersonArrived, store.PersonArrivedUpdated:
+		t.arrived(o)
+	case store.PersonDeparted, store.PersonDepartedUpdated:
+		t.departed(o)
+	}
+	j.close()
+	j.close()
+}
+
+// typeWithin is the type that the detail claims to have, which is at times wrong.
+func (t *teller) typeWithin(typ store.Type) string {
+	switch {
+	case t.hit(0.03):
+		return string(typ) + " "
+	case t.hit(0.03):
+		return strings.TrimSuffix(string(typ), ".updated")
+	}
+	return string(typ)
+}
+
+// spoil decides how a detail that is to be bad is bad.
+func (t *teller) spoil(o *occurrence) {
+	t.json.wrong, t.json.as = "", ""
+	if !o.bad {
+		return
+	}
+	wrongs := []string{"17", "true", "{}", `["x"]`}
+	fields := map[store.Type][]string{
+		store.ApplicationSubmitted:     {"applicationUrl", "submittedAt"},
+		store.ApplicationStatusUpdated: {"applicationUrl", "updatedAt", "label"},
+		store.BookingProvisionallyMade: {"expectedArrivedAt", "notes"},
+		store.BookingConfirmed:         {"expectedArrivedAt", "notes"},
+		store.BookingCancelled:         {"cancellationReason", "notes"},
+		store.BookingCancelledUpdated:  {"cancellationReason", "notes"},
+		store.PersonArrived:            {"arrivedAt", "notes"},
+		store.PersonArrivedUpdated:     {"arrivedAt", "notes"},
+		store.PersonDeparted:           {"departedAt", "notes"},
+		store.PersonDepartedUpdated:    {"departedAt", "notes"},
+	}[o.typ]
+	if len(fields) == 0 || t.hit(0.1) {
+		o.hollow = true // the only way for a referral.submitted, which uses no detail
+		return
+	}
+	field := pick[string](t, fields)
+	switch field {
+	case "submittedAt", "updatedAt", "arrivedAt", "departedAt":
+		wrongs = append(wrongs, "null", "", `""`, `"yesterday"`, `"2024-02-30T12:00:00Z"`)
+	case "expectedArrivedAt":
+		wrongs = append(wrongs, `""`, `"yesterday"`)
+	case "applicationUrl", "label":
+		wrongs = append(wrongs, "null", "")
+	}
+	t.json.wrong, t.json.as = field, pick[string](t, wrongs)
+}
+
+// subject writes who and what an event is about.
+func (t *teller) subject(o *occurrence) {
+	j := &t.json
+	j.open("personReference")
+	o.within.fields(j)
+	j.close()
+	application, booking := o.application.String(), o.booking.String()
+	if t.hit(0.02) {
+		application, booking = strings.ToUpper(application), strings.ToUpper(booking)
+	}
+	told, url := given, "https://accommodation.example/cas2/applications/"
+	if o.booking != (store.Referral{}) {
+		j.text("bookingId", booking)
+		j.text("bookingUrl", "https://accommodation.example/cas3/premises/bookings/"+o.booking.String())
+		told = min(t.presence(), null)
+	}
+	if o.typ.Service() == store.CAS3 {
+		url = "https://accommodation.example/cas3/applications/"
+	}
+	j.optional("applicationId", application, told)
+	j.optional("applicationUrl", url+o.application.String()+"/overview", told)
+}
+
+func (t *teller) submitted(o *occurrence) {
+	j := &t.json
+	j.text("referringPrisonCode", "MDI")
+	j.text("preferredAreas", "Leeds, Bradford and anywhere near the railway to York")
+	j.text("hdcEligibilityDate", date(o.happened.AddDate(0, 1, 0)))
+	j.text("conditionalReleaseDate", date(o.happened.AddDate(0, 7, 0)))
+	j.text("submittedAt", t.stamp(o.happened))
+	t.prisonStaff("submittedBy")
+	t.cohort(o)
+}
+
+func (t *teller) statusUpdated(o *occurrence) {
+	j := &t.json
+	j.open("newStatus")
+	j.text("name", "status-of-the-application")
+	j.text("label", o.reason)
+	j.optional("description", pick(t, t.lore.descriptions), t.presence())
+	switch t.below(5) {
+	case 0, 1:
+		j.openList("statusDetails")
+		for range 1 + t.below(3) {
+			j.open("")
+			j.text("name", "detail")
+			j.optional("label", pick(t, t.lore.details), t.presence())
+			j.close()
+		}
+		j.closeList()
+	case 2:
+		j.raw("statusDetails", "null")
+	case 3:
+		j.raw("statusDetails", "[]")
+	}
+	j.close()
+	t.prisonStaff("updatedBy")
+	j.text("updatedAt", t.stamp(o.happened))
+	t.cohort(o)
+}
+
+func (t *teller) prisonStaff(name string) {
+	j := &t.json
+	j.open(name)
+	j.open("staffMember")
+	j.raw("staffIdentifier", "485926")
+	j.text("name", "A. Assessor")
+	j.text("username", "AASSESSOR_GEN")
+	j.text("usertype", "NOMIS")
+	j.close()
+	j.close()
+}
+
+// cohort writes cohort and origin, each of which can stand in for the other.
+func (t *teller) cohort(o *occurrence) {
+	j := &t.json
+	j.optional("applicationOrigin", o.origin, t.presence())
+	switch t.below(8) {
+	case 0, 1, 2:
+		j.open("cohort")
+		j.text("code", o.origin)
+		j.optional("longDisplayName", o.cohort, t.presence())
+		j.close()
+	case 3:
+		j.raw("cohort", "null")
+	case 4:
+		j.raw("cohort", "{}")
+	}
+}
+
+func (t *teller) provided(o *occurrence, by string) {
+	t.json.optional("expectedArrivedAt", t.stamp(o.happened), min(t.presence(), null))
+	t.json.optional("notes", o.notes, t.presence())
+	t.recorder(by, o.recorder)
+}
+
+func (t *teller) cancelled(o *occurrence) {
+	j := &t.json
+	j.optional("cancellationReason", o.reason, t.presence())
+	j.optional("cancellationContext", o.context, t.presence())
+	j.optional("cancelledAt", date(o.happened), t.presence())
+	j.optional("notes", o.notes, t.presence())
+	t.recorder("cancelledBy", o.recorder)
+}
+
+func (t *teller) arrived(o *occurrence) {
+	j := &t.json
+	t.premises(o)
+	j.text("arrivedAt", t.stamp(o.happened))
+	j.optional("expectedDepartureOn", date(o.happened.AddDate(0, 0, 84)), t.presence())
+	j.optional("notes", o.notes, t.presence())
+	t.recorder("recordedBy", o.recorder)
+}
+
+func (t *teller) departed(o *occurrence) {
+	j := &t.json
+	t.premises(o)
+	j.text("departedAt", t.stamp(o.happened))
+	j.optional("reason", o.reason, t.presence())
+	j.optional("reasonDetail", o.context, t.presence())
+	j.optional("notes", o.notes, t.presence())
+	t.recorder("recordedBy", o.recorder)
+}
+
+func (t *teller) premises(o *occurrence) {
+	j, p, told := &t.json, o.premises, given
+	switch {
+	case o.nowhere:
+		told, p.line1, p.line2 = []presence{absent, null, given}[t.below(3)], " ", ""
+	case o.typ == store.PersonDeparted || o.typ == store.PersonDepartedUpdated:
+		told = min(t.presence(), null)
+	}
+	switch told {
+	case null:
+		j.raw("premises", "null")
+	case given:
+		j.open("premises")
+		j.text("addressLine1", p.line1)
+		j.optional("addressLine2", p.line2, t.emptiness(p.line2))
+		j.text("postcode", p.postcode)
+		j.optional("town", p.town, t.presence())
+		j.text("region", p.region)
+		j.close()
+	}
+}
+
+// recorder writes who recorded an event, or one of the ways to name nobody.
+func (t *teller) recorder(name string, r recorder) {
+	j, code := &t.json, r.code
+	switch t.below(16) {
+	case 11:
+		return
+	case 12:
+		j.raw(name, "null")
+		return
+	case 13:
+		code = ""
+	case 14:
+		code = "  "
+	case 15:
+		code += " "
+	}
+	j.open(name)
+	j.text("staffCode", code)
+	j.optional("username", "CAS3_"+r.code, t.presence())
+	j.optional("probationRegionCode", r.region, t.emptiness(r.region))
+	j.close()
+}
+
+// presence is how an optional part is told: mostly it is there.
+func (t *teller) presence() presence {
+	return presence(max(0, t.below(10)-6))
+}
+
+// emptiness is how a part with this value is told: there if there is anything.
+func (t *teller) emptiness(value string) presence {
+	if value != "" {
+		return given
+	}
+	return absent + presence(t.below(3))
+}
+
+// stamp writes a date-time in one of the ways of CAS.
+func (t *teller) stamp(at time.Time) string {
+	switch t.below(10) {
+	case 6:
+		return at.In(store.London()).Format(time.RFC3339Nano)
+	case 7, 8:
+		return at.In(store.London()).Format("2006-01-02T15:04:05.999999999Z07:00[Europe/London]")
+	case 9:
+		return at.In(store.London()).Format("2006-01-02T15:04:05.999999999")
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
+
+func date(t time.Time) string { return t.In(store.London()).Format(time.DateOnly) }
