@@ -1,0 +1,70 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+
+	"casdelius/store"
+)
+
+// Append stores the event and returns when it is on disk, with the trace context of
+// ctx among its headers. An event that is there already is acknowledged as a
+// duplicate with the sequence it has. Hundreds of callers may append at once: their
+// events travel together. The event's body must not be changed afterwards.
+//
+// A nil error is the only acknowledgement. [ErrTooLarge] is for ever; after
+// [ErrUnavailable], [ErrFull] and an ended ctx the same event may be appended again.
+func (l *Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
+	key := e.Key()
+	ack, err := l.publish(ctx, EventsStream, key.MessageID(), &nats.Msg{
+		Subject: key.Subject(),
+		Header:  nats.Header(e.Header()),
+		Data:    e.Body,
+	})
+	if err != nil {
+		return store.Ack{}, translate("append event "+key.String(), err)
+	}
+	return ack, nil
+}
+
+// publish sends one message and waits for the stream's acknowledgement. Asynchronous
+// publishing is used because it fails at once when the connection breaks, where a
+// request would wait for its whole time.
+func (l *Log) publish(ctx context.Context, stream, id string, msg *nats.Msg) (store.Ack, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Ack{}, err
+	}
+	injectTrace(ctx, msg.Header)
+	msg.Header.Set(js.MsgIDHeader, id)
+	msg.Header.Set(js.ExpectedStreamHeader, stream)
+	future, err := l.js.PublishMsgAsync(msg, js.WithStallWait(l.cfg.Timeout))
+	if err != nil {
+		return store.Ack{}, err
+	}
+	select {
+	case ack := <-future.Ok():
+		if ack.Stream != stream || ack.Sequence == 0 {
+			return store.Ack{}, fmt.Errorf("%w: stream %q acknowledged sequence %d instead of %s", js.ErrInvalidJSAck, ack.Stream, ack.Sequence, stream)
+		}
+		return store.Ack{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	case err := <-future.Err():
+		return store.Ack{}, err
+	case <-ctx.Done():
+		return store.Ack{}, ctx.Err()
+	}
+}
+
+// injectTrace adds the trace context of ctx in the spelling of W3C, in lower case:
+// header names of NATS are case-sensitive.
+func injectTrace(ctx context.Context, header nats.Header) {
+	carrier := propagation.MapCarrier{}
+	otel.GetTextMapPropagator().Inject(ctx, carrier)
+	for name, value := range carrier {
+		header.Set(name, value)
+	}
+}

@@ -1,0 +1,127 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+)
+
+// What a caller can act on. Errors of this package wrap at most one of them.
+var (
+	// ErrUnavailable: NATS is down, did not answer in time, or answered that it cannot
+	// just now. The same call may succeed later. Whether an Append took effect is not
+	// known; appending again is safe.
+	ErrUnavailable = errors.New("the log is unavailable")
+
+	// ErrFull: the stream, or the servers' disk set aside for streams, is full. The same
+	// call succeeds once someone has made room.
+	ErrFull = errors.New("the log is full")
+
+	// ErrTooLarge: the message is larger than the servers take. The same call fails
+	// every time.
+	ErrTooLarge = errors.New("too large for the log")
+
+	// ErrNotFound: there is no such message.
+	ErrNotFound = errors.New("not in the log")
+
+	// ErrClosed: the follower was closed.
+	ErrClosed = errors.New("the follower is closed")
+)
+
+// SettingsError says how what exists on the servers falls short of what is needed, so
+// that nothing is stored on it unawares.
+type SettingsError struct {
+	Of          string // "stream CAS_EVENTS", say
+	Differences []Difference
+}
+
+// Difference is one setting that falls short.
+type Difference struct {
+	Setting, Have, Want string
+}
+
+// Error names every difference.
+func (e *SettingsError) Error() string {
+	list := make([]string, len(e.Differences))
+	for i, d := range e.Differences {
+		list[i] = fmt.Sprintf("%s: have %s → want %s", d.Setting, d.Have, d.Want)
+	}
+	return fmt.Sprintf("the settings of %s do not keep events safe, change them before starting again: %s", e.Of, strings.Join(list, "; "))
+}
+
+// Error codes of the server that the client library has no name for.
+const (
+	codeAccountResources  js.ErrorCode = 10002
+	codeInsufficient      js.ErrorCode = 10023
+	codeMemoryResources   js.ErrorCode = 10028
+	codeStorageResources  js.ErrorCode = 10047
+	codeStoreFailed       js.ErrorCode = 10077 // the description says why
+	codeHeaderTooLarge    js.ErrorCode = 10097
+	codeDuplicateInFlight js.ErrorCode = 10158 // stored perhaps, but not yet: no acknowledgement
+)
+
+// translate turns an error of NATS into one of ours; doing says what was tried. A
+// context that the caller ended stays recognisable.
+func translate(doing string, err error) error {
+	switch kind := kindOf(err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w: no answer in time: %w", doing, ErrUnavailable, err)
+	case kind != nil:
+		return fmt.Errorf("%s: %w: %v", doing, kind, err) //nolint:errorlint // the vendor's error ends here
+	default:
+		return fmt.Errorf("%s: %v", doing, err) //nolint:errorlint // the vendor's error ends here
+	}
+}
+
+// kindOf finds which of our errors an error of NATS is; nil if none.
+func kindOf(err error) error {
+	var answer js.JetStreamError
+	if errors.As(err, &answer) && answer.APIError() != nil {
+		return kindOfAnswer(answer.APIError())
+	}
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return ErrTooLarge
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, js.ErrInvalidOption):
+		return nil
+	}
+	// Whatever else the client reports by itself is about the connection or the time
+	// it took: no servers, no responders, disconnected, stalled, no valid answer.
+	return ErrUnavailable
+}
+
+func kindOfAnswer(answer *js.APIError) error {
+	switch answer.ErrorCode {
+	case js.JSErrCodeMessageNotFound:
+		return ErrNotFound
+	case js.JSErrCodeStreamMessageExceedsMaximum, codeHeaderTooLarge:
+		return ErrTooLarge
+	case codeAccountResources, codeInsufficient, codeMemoryResources, codeStorageResources:
+		return ErrFull
+	case codeDuplicateInFlight:
+		return ErrUnavailable
+	case js.JSErrCodeConsumerCreate:
+		if strings.HasSuffix(answer.Description, "can not be updated") {
+			return nil // a 500 all the same
+		}
+	case codeStoreFailed:
+		switch {
+		case strings.HasPrefix(answer.Description, "maximum "): // bytes exceeded, or messages
+			return ErrFull
+		case strings.Contains(answer.Description, "too large"):
+			return ErrTooLarge
+		}
+	}
+	if answer.Code >= 500 || answer.Code == 429 || answer.Code == 408 || answer.ErrorCode == js.JSErrCodeStreamNotFound {
+		return ErrUnavailable
+	}
+	return nil
+}

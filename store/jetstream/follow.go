@@ -1,0 +1,312 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"casdelius/store"
+)
+
+// maxAckPending is how many events may be in the hands of all followers of one durable
+// name together: a dozen processes with two batches of 500 ahead and one in work.
+const maxAckPending = 20_000
+
+// Follower receives every event of the log, those of the past first, sharing them with
+// all other followers of the same durable name. An event is given to one of them at a
+// time, and again, to any, until one acknowledges it. It is safe for concurrent use.
+//
+// Events are fetched ahead of [Follower.Fetch], at most two batches. All that were
+// fetched and not yet acknowledged or released are kept from going to another follower
+// for as long as this one lives, those that wait in its queue too.
+type Follower struct {
+	log     *Log
+	durable string
+
+	stop    context.CancelFunc // ends fetching
+	stopped <-chan struct{}
+	quit    chan struct{} // closed when all is released: no more signs of life
+	close   func() error  // runs once
+	fetcher sync.WaitGroup
+	keeper  sync.WaitGroup
+
+	arrived chan struct{} // holds a token while the queue may have something
+	taken   chan struct{} // holds a token when the queue got shorter
+
+	mu    sync.Mutex
+	held  map[uint64]js.Msg // fetched, neither acknowledged nor released, by sequence
+	queue []store.Stored    // of these, what nobody has taken yet, oldest first
+}
+
+// Follow starts to receive for the durable name. The consumer on the servers is made
+// if it is missing and updated if its settings differ; it is an error if one differs
+// that cannot be updated. If it is deleted while it is followed, it is made again and
+// begins again with the first event. ctx bounds the start only; [Follower.Close] ends
+// the follower.
+func (l *Log) Follow(ctx context.Context, durable string) (*Follower, error) {
+	consumer, err := l.ensureConsumer(ctx, durable)
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.Background())
+	f := &Follower{
+		log:     l,
+		durable: durable,
+		stop:    stop,
+		stopped: running.Done(),
+		quit:    make(chan struct{}),
+		arrived: make(chan struct{}, 1),
+		taken:   make(chan struct{}, 1),
+		held:    map[uint64]js.Msg{},
+	}
+	f.close = sync.OnceValue(f.closeOnce)
+	f.fetcher.Go(func() { f.pump(running, consumer) })
+	f.keeper.Go(f.keepAlive)
+	return f, nil
+}
+
+func (l *Log) ensureConsumer(ctx context.Context, durable string) (js.Consumer, error) {
+	consumer, err := l.js.CreateOrUpdateConsumer(ctx, EventsStream, js.ConsumerConfig{
+		Durable:       durable,
+		DeliverPolicy: js.DeliverAllPolicy,
+		AckPolicy:     js.AckExplicitPolicy,
+		AckWait:       l.cfg.AckWait,
+		MaxDeliver:    -1, // a limit would drop events without a word
+		MaxAckPending: maxAckPending,
+		ReplayPolicy:  js.ReplayInstantPolicy,
+	})
+	if err != nil {
+		return nil, translate(fmt.Sprintf("make or update consumer %q of stream %s (if its settings cannot be changed, delete it: it will begin again)", durable, EventsStream), err)
+	}
+	return consumer, nil
+}
+
+// Fetch waits until there is at least one event and returns what is there then, up to
+// max, in the order of the log but for what is delivered again. Without events it
+// waits until ctx ends, also while NATS is down; after Close it fails with
+// [ErrClosed].
+func (f *Follower) Fetch(ctx context.Context, max int) ([]store.Stored, error) {
+	if max < 1 {
+		return nil, fmt.Errorf("fetch at most %d events: want at least 1", max)
+	}
+	for {
+		select {
+		case <-f.stopped:
+			return nil, ErrClosed
+		default:
+		}
+		if events := f.take(max); len(events) > 0 {
+			return events, nil
+		}
+		select {
+		case <-f.arrived:
+		case <-f.stopped:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("fetch events: %w", ctx.Err())
+		}
+	}
+}
+
+// Ack acknowledges events that Fetch returned: they come to no follower again. It is
+// to be called once their effect is durable. If it fails they come again, which is all
+// the harm there is.
+func (f *Follower) Ack(events []store.Stored) error {
+	return f.settle(events, "acknowledge", js.Msg.Ack)
+}
+
+// Release gives events that Fetch returned back unfinished: they are delivered again
+// at once, to any follower.
+func (f *Follower) Release(events []store.Stored) error {
+	return f.settle(events, "release", js.Msg.Nak)
+}
+
+// Close stops fetching, which takes at most [Config.Linger], and releases all that was
+// not acknowledged, so that other followers have it at once.
+func (f *Follower) Close() error { return f.close() }
+
+func (f *Follower) closeOnce() error {
+	f.stop()
+	f.fetcher.Wait()
+	f.mu.Lock()
+	held := make([]store.Stored, 0, len(f.held))
+	for _, sequence := range slices.Sorted(maps.Keys(f.held)) {
+		held = append(held, store.Stored{Sequence: sequence})
+	}
+	f.queue = nil
+	f.mu.Unlock()
+	err := f.Release(held)
+	close(f.quit)
+	f.keeper.Wait()
+	return err
+}
+
+// settle answers for the events, each with one small message that is not waited for.
+func (f *Follower) settle(events []store.Stored, doing string, answer func(js.Msg) error) error {
+	var failed error
+	for _, msg := range f.drop(events) {
+		if err := answer(msg); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	return translate(fmt.Sprintf("%s %d events", doing, len(events)), failed)
+}
+
+// drop forgets the events and returns their messages. Events that are not held, being
+// settled already, have none.
+func (f *Follower) drop(events []store.Stored) []js.Msg {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	msgs := make([]js.Msg, 0, len(events))
+	for _, e := range events {
+		if msg, ok := f.held[e.Sequence]; ok {
+			msgs = append(msgs, msg)
+			delete(f.held, e.Sequence)
+		}
+	}
+	return msgs
+}
+
+// take removes up to max events from the queue.
+func (f *Follower) take(max int) []store.Stored {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := min(max, len(f.queue))
+	events := slices.Clone(f.queue[:n])
+	f.queue = slices.Delete(f.queue, 0, n)
+	if n > 0 {
+		signal(f.taken)
+	}
+	if len(f.queue) > 0 {
+		signal(f.arrived) // for another caller of Fetch
+	}
+	return events
+}
+
+// put queues what arrived. What is held already was delivered again, because our signs
+// of life did not get through: the latest delivery is the one to answer for.
+func (f *Follower) put(msg js.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		f.log.logger.Warn("a message came that no stream delivered", "subject", msg.Subject(), "error", err)
+		return
+	}
+	m := message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC()}
+	event := m.event()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, again := f.held[m.sequence]; !again {
+		f.queue = append(f.queue, event)
+	}
+	f.held[m.sequence] = msg
+	signal(f.arrived)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pump keeps the queue filled until ctx ends.
+func (f *Follower) pump(ctx context.Context, consumer js.Consumer) {
+	const shortest, longest = 50 * time.Millisecond, 5 * time.Second
+	pause := shortest
+	for f.waitForRoom(ctx) {
+		err := f.pull(consumer)
+		if err == nil {
+			pause = shortest
+			continue
+		}
+		f.log.logger.Warn("cannot fetch events, will try again", "consumer", f.durable, "error", err, "pause", pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longest)
+		if errors.Is(err, js.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders) {
+			consumer = f.renew(ctx, consumer)
+		}
+	}
+}
+
+// renew makes the consumer again if it is gone. That nobody answers for it can also
+// mean that its servers are starting, so this does not wait long.
+func (f *Follower) renew(ctx context.Context, old js.Consumer) js.Consumer {
+	ctx, cancel := context.WithTimeout(ctx, f.log.cfg.Timeout/4)
+	defer cancel()
+	consumer, err := f.log.ensureConsumer(ctx, f.durable)
+	if err != nil {
+		f.log.logger.Warn("cannot look after the consumer, will try again", "consumer", f.durable, "error", err)
+		return old
+	}
+	return consumer
+}
+
+// waitForRoom waits until the next batch would not be the third ahead; false means
+// that ctx has ended.
+func (f *Follower) waitForRoom(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		room := len(f.queue) <= f.log.cfg.Batch
+		f.mu.Unlock()
+		if room {
+			return true
+		}
+		select {
+		case <-f.taken:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// pull asks for one batch and queues the events as they come. The request is never cut
+// short but runs out by itself: the servers would go on to hand out events to a request
+// that nobody listens to, and these would be late by the whole AckWait.
+func (f *Follower) pull(consumer js.Consumer) error {
+	if !f.log.conn.IsConnected() {
+		return nats.ErrDisconnected // the library would leave a subscription behind
+	}
+	batch, err := consumer.Fetch(f.log.cfg.Batch, js.FetchMaxWait(f.log.cfg.Linger))
+	if err != nil {
+		return err
+	}
+	for msg := range batch.Messages() {
+		f.put(msg)
+	}
+	return batch.Error()
+}
+
+// keepAlive tells the servers of everything held that it is being worked on.
+func (f *Follower) keepAlive() {
+	ticker := time.NewTicker(f.log.cfg.AckWait / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-f.quit:
+			return
+		case <-ticker.C:
+		}
+		f.mu.Lock()
+		held := make([]js.Msg, 0, len(f.held))
+		for _, msg := range f.held {
+			held = append(held, msg)
+		}
+		f.mu.Unlock()
+		for _, msg := range held {
+			if err := msg.InProgress(); err != nil && !errors.Is(err, js.ErrMsgAlreadyAckd) {
+				f.log.logger.Warn("cannot keep events from being delivered again", "consumer", f.durable, "held", len(held), "error", err)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+)
+
+// Names of the streams.
+const (
+	EventsStream   = "CAS_EVENTS"
+	RejectedStream = "CAS_REJECTED"
+)
+
+// maxInFlight bounds the messages of one connection that wait for acknowledgement. It
+// is well below the 10,000 at which a server turns messages away.
+const maxInFlight = 4096
+
+// Log is a connection to the log. It is safe for concurrent use.
+type Log struct {
+	cfg    Config
+	conn   *nats.Conn
+	js     js.JetStream
+	logger *slog.Logger
+}
+
+// Connect connects to one of the servers of cfg and fails with [ErrUnavailable] if
+// none answers: a service that cannot reach its log should not look started. Once
+// connected it reconnects for ever; what is called meanwhile fails at once instead of
+// being buffered where a crash would lose it.
+func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration of the log: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	conn, err := dial(ctx, cfg, logger)
+	if err != nil {
+		return nil, translate("connect to NATS", err)
+	}
+	stream, err := js.New(conn,
+		js.WithDefaultTimeout(cfg.Timeout),
+		js.WithPublishAsyncTimeout(cfg.Timeout),
+		js.WithPublishAsyncMaxPending(maxInFlight),
+	)
+	if err != nil {
+		conn.Close()
+		return nil, translate("use JetStream", err)
+	}
+	return &Log{cfg: cfg, conn: conn, js: stream, logger: logger}, nil
+}
+
+// dial opens the connection. The client library knows no contexts: the time that ctx
+// leaves bounds each attempt, and the attempts are left alone when ctx ends.
+func dial(ctx context.Context, cfg Config, logger *slog.Logger) (*nats.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	timeout := cfg.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline))
+	}
+	options := []nats.Option{
+		nats.Name(cfg.Name),
+		nats.Timeout(timeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials are rotated while we run
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				logger.Warn("disconnected from NATS", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(conn *nats.Conn) {
+			logger.Info("reconnected to NATS", "server", conn.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			logger.Warn("NATS reports an error", "error", err)
+		}),
+	}
+	if cfg.Creds != "" {
+		options = append(options, nats.UserCredentials(cfg.Creds))
+	}
+	if cfg.CA != "" {
+		options = append(options, nats.RootCAs(cfg.CA))
+	}
+	type result struct {
+		conn *nats.Conn
+		err  error
+	}
+	connected := make(chan result, 1)
+	go func() {
+		conn, err := nats.Connect(cfg.URL, options...)
+		connected <- result{conn, err}
+	}()
+	select {
+	case r := <-connected:
+		return r.conn, r.err
+	case <-ctx.Done():
+		go func() { // a connection that is made all the same is nobody's
+			if r := <-connected; r.conn != nil {
+				r.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// flushTime bounds the wait for a server that does not answer any more.
+const flushTime = time.Second
+
+// Close hands what is still buffered to the server, which takes at most a second, and
+// disconnects. Followers are to be closed before.
+func (l *Log) Close() error {
+	defer l.conn.Close()
+	if !l.conn.IsConnected() {
+		return nil // nothing is buffered while disconnected
+	}
+	if err := l.conn.FlushTimeout(min(flushTime, l.cfg.Timeout)); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return translate("flush the connection to NATS", err)
+	}
+	return nil
+}
+
+// stream looks a stream up for reading. Where it allows direct reads the library would
+// ask any replica, and take what one that lags behind does not have yet for missing:
+// only the leader is asked.
+func (l *Log) stream(ctx context.Context, name string) (js.Stream, error) {
+	stream, err := l.js.Stream(ctx, name)
+	if err != nil {
+		return nil, translate("look at stream "+name, err)
+	}
+	stream.CachedInfo().Config.AllowDirect = false
+	return stream, nil
+}
+
+// Ready says whether both streams can be used: the connection stands and each stream
+// has a leader that answers.
+func (l *Log) Ready(ctx context.Context) error {
+	if !l.conn.IsConnected() {
+		return fmt.Errorf("%w: not connected to NATS (%v)", ErrUnavailable, l.conn.Status())
+	}
+	for _, name := range []string{EventsStream, RejectedStream} {
+		if _, err := l.js.Stream(ctx, name); err != nil {
+			return translate("look at stream "+name, err)
+		}
+	}
+	return nil
+}
+
+// Info is the state of the stream of events.
+type Info struct {
+	Created       time.Time // when the stream was made: another time, another stream
+	FirstSequence uint64    // 1 as nothing is ever deleted, also while the stream is empty
+	LastSequence  uint64    // 0 while the stream is empty
+	Messages      uint64
+	Bytes         uint64
+	MaxBytes      int64 // at which the stream is full
+}
+
+// Info asks for the state of the stream of events.
+func (l *Log) Info(ctx context.Context) (Info, error) {
+	stream, err := l.js.Stream(ctx, EventsStream)
+	if err != nil {
+		return Info{}, translate("look at stream "+EventsStream, err)
+	}
+	info := stream.CachedInfo()
+	return Info{
+		Created:       info.Created.UTC(),
+		FirstSequence: max(info.State.FirstSeq, 1),
+		LastSequence:  info.State.LastSeq,
+		Messages:      info.State.Msgs,
+		Bytes:         info.State.Bytes,
+		MaxBytes:      info.Config.MaxBytes,
+	}, nil
+}

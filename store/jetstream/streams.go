@@ -1,0 +1,150 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"casdelius/store"
+)
+
+// duplicateWindow is how long a stream knows a message id again.
+const duplicateWindow = time.Hour
+
+// ampleMaxPayload is what a detail of 512 KiB, or a message of the queue of 1 MiB once
+// compressed, always fits into.
+const ampleMaxPayload = 1 << 20
+
+// Ensure makes the two streams where they are missing and checks those that exist, the
+// version of the server, and whether it waits for the disk before it acknowledges.
+// What falls short is a [SettingsError]; all of them are joined, so that an operator
+// sees the whole list at once. Nothing that exists is ever changed: whoever set it had
+// a reason, and some of it cannot be undone.
+func (l *Log) Ensure(ctx context.Context) error {
+	if v := l.conn.ConnectedServerVersion(); !supported(v) {
+		return &SettingsError{"the NATS server", []Difference{{"version", v, oldestServer + " or later"}}}
+	}
+	if size := l.conn.MaxPayload(); size < ampleMaxPayload {
+		l.logger.Warn("the server's max_payload is small: large details and rejected messages will not fit", "bytes", size, "want", ampleMaxPayload)
+	}
+	return errors.Join(
+		l.ensureStream(ctx, l.eventsConfig()),
+		l.ensureStream(ctx, l.rejectedConfig()),
+		l.checkSync(ctx),
+	)
+}
+
+func (l *Log) eventsConfig() js.StreamConfig {
+	return l.streamConfig(EventsStream, "Domain events of CAS2 and CAS3 with their details", store.Subjects, l.cfg.MaxBytes)
+}
+
+func (l *Log) rejectedConfig() js.StreamConfig {
+	return l.streamConfig(RejectedStream, "Messages that can never become an event, with the reason", store.RejectedSubjects, l.cfg.RejectedMaxBytes)
+}
+
+// streamConfig is a stream that keeps everything and refuses what does not fit. What
+// is not named here is right as the server's default: no limit on age, on messages or
+// on their size, no compression, no roll-up, no time to live, persist mode default.
+func (l *Log) streamConfig(name, description, subjects string, maxBytes int64) js.StreamConfig {
+	return js.StreamConfig{
+		Name:        name,
+		Description: description,
+		Subjects:    []string{subjects},
+		Storage:     js.FileStorage,
+		Retention:   js.LimitsPolicy,
+		Discard:     js.DiscardNew,
+		MaxBytes:    maxBytes,
+		Replicas:    l.cfg.Replicas,
+		Duplicates:  duplicateWindow,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		Compression: js.NoCompression,
+		PersistMode: js.DefaultPersistMode,
+	}
+}
+
+func (l *Log) ensureStream(ctx context.Context, want js.StreamConfig) error {
+	stream, err := l.js.Stream(ctx, want.Name)
+	if errors.Is(err, js.ErrStreamNotFound) {
+		stream, err = l.js.CreateStream(ctx, want)
+		if errors.Is(err, js.ErrStreamNameAlreadyInUse) { // another process was quicker
+			stream, err = l.js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return translate("make or look at stream "+want.Name, err)
+	}
+	// A stream that was just made is checked too: a server may ignore what it does not know.
+	if short := shortfalls(stream.CachedInfo().Config, want); len(short) > 0 {
+		return &SettingsError{"stream " + want.Name, short}
+	}
+	return nil
+}
+
+// shortfalls lists the settings in which have is weaker than want. More is fine: more
+// replicas, more room, a longer duplicate window.
+func shortfalls(have, want js.StreamConfig) []Difference {
+	var list []Difference
+	need := func(ok bool, setting string, have, want any) {
+		if !ok {
+			list = append(list, Difference{setting, fmt.Sprint(have), fmt.Sprint(want)})
+		}
+	}
+	unlimited := func(n int64) bool { return n <= 0 }
+	slices.Sort(have.Subjects)
+	need(slices.Equal(have.Subjects, want.Subjects), "subjects", have.Subjects, want.Subjects)
+	need(have.Storage == want.Storage, "storage", have.Storage, want.Storage)
+	need(have.Retention == want.Retention, "retention", have.Retention, want.Retention)
+	need(have.Discard == want.Discard, "discard", have.Discard, want.Discard)
+	need(have.Replicas >= want.Replicas, "num_replicas", have.Replicas, want.Replicas)
+	need(have.MaxBytes >= want.MaxBytes, "max_bytes", have.MaxBytes, want.MaxBytes)
+	need(have.MaxAge == 0, "max_age", have.MaxAge, "none")
+	need(unlimited(have.MaxMsgs), "max_msgs", have.MaxMsgs, "none")
+	need(unlimited(have.MaxMsgsPerSubject), "max_msgs_per_subject", have.MaxMsgsPerSubject, "none")
+	need(unlimited(int64(have.MaxMsgSize)), "max_msg_size", have.MaxMsgSize, "none")
+	need(have.Duplicates >= want.Duplicates, "duplicate_window", have.Duplicates, want.Duplicates)
+	need(have.DenyDelete, "deny_delete", have.DenyDelete, true)
+	need(have.DenyPurge, "deny_purge", have.DenyPurge, true)
+	need(have.PersistMode == want.PersistMode, "persist_mode", persistMode(have.PersistMode), persistMode(want.PersistMode))
+	need(have.Compression == want.Compression, "compression", have.Compression, want.Compression)
+	need(!have.NoAck, "no_ack", have.NoAck, false)
+	need(!have.Sealed, "sealed", have.Sealed, false)
+	need(!have.AllowRollup, "allow_rollup_hdrs", have.AllowRollup, false)
+	need(!have.AllowMsgTTL, "allow_msg_ttl", have.AllowMsgTTL, false)
+	need(!have.AllowMsgCounter, "allow_msg_counter", have.AllowMsgCounter, false)
+	need(!have.AllowMsgSchedules, "allow_msg_schedules", have.AllowMsgSchedules, false)
+	need(have.SubjectTransform == nil, "subject_transform", "one", "none")
+	need(have.Mirror == nil, "mirror", "one", "none")
+	need(len(have.Sources) == 0, "sources", len(have.Sources), "none")
+	return list
+}
+
+func persistMode(m js.PersistModeType) string {
+	if m == js.AsyncPersistMode {
+		return "async"
+	}
+	return "default"
+}
+
+// oldestServer is the oldest version whose way of storing was looked into.
+const oldestServer = "2.15.2"
+
+// supported says whether a server of this version is at least oldestServer.
+func supported(version string) bool {
+	return slices.Compare(numbers(version), numbers(oldestServer)) >= 0
+}
+
+// numbers takes the major, minor and patch number of a version, without what follows.
+func numbers(version string) []int {
+	var n [3]int
+	version, _, _ = strings.Cut(version, "-")
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &n[0], &n[1], &n[2]); err != nil {
+		return nil // no version that we know: older than every other
+	}
+	return n[:]
+}
