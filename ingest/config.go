@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is how the service works. Start from [DefaultConfig].
+type Config struct {
+	Pollers      int           // receives under way at once
+	InHand       int           // messages in hand at most; the log takes hundreds at once best
+	Fetches      int           // details being fetched at once
+	Visibility   time.Duration // for how long messages in hand are hidden, again and again
+	Pauses       Pauses        // between deliveries, between probes, and in hand
+	BreakerLimit int           // failures in a row that open the circuit breaker
+	Linger       time.Duration // for how long a deletion waits for others to make up a batch
+	Stop         time.Duration // to finish what is in hand, before the rest is given back
+}
+
+// DefaultConfig is what production runs with.
+func DefaultConfig() Config {
+	return Config{
+		Pollers:      4,
+		InHand:       512,
+		Fetches:      64,
+		Visibility:   120 * time.Second,
+		Pauses:       Pauses{First: time.Second, Most: 15 * time.Minute},
+		BreakerLimit: 5,
+		Linger:       5 * time.Millisecond,
+		Stop:         5 * time.Second,
+	}
+}
+
+// Validate names the first field that makes no sense.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"Pollers", c.Pollers}, {"InHand", c.InHand}, {"Fetches", c.Fetches}, {"BreakerLimit", c.BreakerLimit}} {
+		if f.value < 1 {
+			return fmt.Errorf("ingest config: %s is %d, want at least 1", f.name, f.value)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"Visibility", c.Visibility}, {"Pauses.First", c.Pauses.First}, {"Linger", c.Linger}, {"Stop", c.Stop}} {
+		if f.value <= 0 {
+			return fmt.Errorf("ingest config: %s is %s, want more than 0", f.name, f.value)
+		}
+	}
+	if c.Pauses.Most < c.Pauses.First {
+		return fmt.Errorf("ingest config: Pauses.Most is %s, less than Pauses.First, %s", c.Pauses.Most, c.Pauses.First)
+	}
+	return nil
+}

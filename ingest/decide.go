@@ -1,0 +1,93 @@
+package ingest
+
+import (
+	"errors"
+	"time"
+
+	"casdelius/store"
+)
+
+// outcome is what becomes of one delivery of a message.
+type outcome string
+
+const (
+	appended  outcome = "appended"  // its event is on disk; deleted
+	duplicate outcome = "duplicate" // was on disk before; deleted
+	rejected  outcome = "rejected"  // it is among the rejected; deleted
+	retried   outcome = "retried"   // hidden for a pause, then delivered again
+	released  outcome = "released"  // given back at once, untried or without a result
+	held      outcome = "held"      // stays in hand; not an end
+)
+
+func outcomes() []outcome {
+	return []outcome{appended, duplicate, rejected, retried, released, held}
+}
+
+// verdict is what to do with a message after an attempt.
+type verdict struct {
+	outcome outcome
+	reason  store.Reason  // why it is rejected
+	problem string        // the same for a person
+	pause   time.Duration // until it is delivered again, where retried
+}
+
+// circumstances are what a verdict depends on besides the error.
+type circumstances struct {
+	receives int    // deliveries of the message, this one counted
+	limit    int    // deliveries after which the queue gives a message up
+	open     bool   // the breaker is open
+	pauses   Pauses // between deliveries
+}
+
+// decide is the one place where retry, hold or reject is chosen for a failed attempt.
+//
+// What is wrong with the message itself rejects it. What is wrong with the detail is
+// tried again in growing pauses, at the cost of one delivery each, and rejected when
+// the queue would give the message up. What is wrong with a part that every message
+// needs keeps the message in hand, which costs no delivery.
+func decide(err error, c circumstances) verdict {
+	var rejection *RejectionError
+	if errors.As(err, &rejection) {
+		return verdict{outcome: rejected, reason: rejection.Reason, problem: rejection.Problem}
+	}
+	var detail *DetailError
+	if !errors.As(err, &detail) {
+		return verdict{outcome: held}
+	}
+	again := func(reason store.Reason) verdict {
+		if c.receives >= c.limit {
+			return verdict{outcome: rejected, reason: reason, problem: clip(err.Error(), 500)}
+		}
+		return verdict{outcome: retried, pause: retryPause(c)}
+	}
+	switch detail.Fault {
+	case DetailNotFound:
+		return again(store.DetailNotFound)
+	case DetailRefused:
+		return again(store.DetailRefused)
+	case DetailTooLarge:
+		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: clip(err.Error(), 500)}
+	case URLForbidden:
+		return verdict{outcome: rejected, reason: store.ForbiddenURL, problem: clip(err.Error(), 500)}
+	case DetailUnavailable:
+		if !c.open {
+			return again(store.DetailRefused)
+		}
+	case TokenUnavailable:
+	}
+	return verdict{outcome: held}
+}
+
+// defaultDeliveries is how often a message is tried if the queue never gives one up.
+const defaultDeliveries = 10
+
+// retryPause doubles with every delivery. A queue that gives up sooner than usual
+// gets, after one short pause, the later ones of the sequence, so that a detail that
+// is missing for some minutes is still waited for.
+func retryPause(c circumstances) time.Duration {
+	n := max(1, c.receives)
+	if n > 1 {
+		n += max(0, defaultDeliveries-c.limit)
+	}
+	return c.pauses.at(n)
+}

@@ -1,0 +1,49 @@
+// Package ingest moves CAS domain events from a queue into a log: the service, in
+// domain words. It knows neither SQS, nor HTTP, nor NATS; those implement [Queue],
+// [Details] and [Log].
+//
+// # A message's way
+//
+// The queue delivers a notification, at least once and in any order. Its form is
+// checked strictly ([DecodeNotification]), its detail fetched from the URL that it
+// names, and both together make one immutable event ([Notification.Event]), which is
+// appended to the log. Only when the log has acknowledged it is the message deleted.
+// The log recognises an event that it has, so a message that comes again, because it
+// could not be deleted or because of a crash, does no harm.
+//
+// What can never become an event goes whole to the rejected messages of the log, with
+// a reason, and is then deleted. So a message is always in at least one of log,
+// rejected and queue, and in one of them in the end.
+//
+// # What fails, and what then
+//
+// [RejectionError] and an unusable URL or detail reject at once.
+//
+// A detail that is not there, is refused, or alone keeps failing is tried again in
+// growing pauses, for which the message is hidden in the queue, so that each costs one
+// delivery. CAS publishes from inside its own transaction: a detail is often missing
+// for a moment, and sometimes for ever. When the queue would dead-letter the message
+// next, it is rejected instead, and so is a message that has to be given back without a
+// result at that point. A queue without a redrive policy gets ten deliveries.
+//
+// What every message needs are the CAS API, the token endpoint and the log. When one of
+// them fails several times in a row, a circuit breaker opens. Then nothing is received
+// but single messages as probes, in growing pauses, and at most ten messages stay in
+// hand, hidden from others; any further ones go back. An outage thus costs a message
+// one delivery, or one for every 12 h, the longest that SQS hides a message. For the
+// API different details have to fail, each counting once: one poisoned detail is no
+// outage. Failures to get a token or to reach the log keep a message in hand also while
+// the breaker is closed: they are never its own fault. Any other answer closes the
+// breaker. The number of messages in hand then grows again from ten, with every event
+// stored.
+//
+// # Stopping
+//
+// When its context ends, [Service.Run] receives no more, finishes what is in hand
+// within [Config.Stop], and gives back the rest by making it visible at once.
+//
+// # Files and rejected messages
+//
+// [Importer] and [Intake.Store] take events from files, and rejected messages, the same
+// way.
+package ingest

@@ -1,0 +1,63 @@
+package ingest
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"casdelius/store"
+)
+
+// Metrics are the counters of the service, one on each way that a message can take.
+type Metrics struct {
+	received      prometheus.Counter
+	outcomes      *prometheus.CounterVec // by outcome
+	rejected      *prometheus.CounterVec // by reason
+	failures      *prometheus.CounterVec // by dependency
+	queueFailures *prometheus.CounterVec // by call
+	telemetry     *prometheus.CounterVec // by name and event type
+	breakerOpen   prometheus.Gauge
+	inHand        prometheus.Gauge
+	seconds       prometheus.Histogram
+}
+
+// NewMetrics registers the metrics. It panics if they are registered already.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "ingest", Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "ingest", Name: "received_total", Help: "Messages received from the queue, redeliveries included.",
+		}),
+		outcomes:      counter("messages_total", "Messages by what became of this delivery.", "outcome"),
+		rejected:      counter("rejected_total", "Messages moved to the rejected, by reason.", "reason"),
+		failures:      counter("dependency_failures_total", "Failures that count for the circuit breaker.", "dependency"),
+		queueFailures: counter("queue_failures_total", "Calls to the queue that failed.", "call"),
+		telemetry:     counter("telemetry_events_total", "Telemetry events, by name.", "name", "event_type"),
+		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "ingest", Name: "breaker_open", Help: "1 while nothing is received because a dependency fails.",
+		}),
+		inHand: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "ingest", Name: "in_hand", Help: "Messages received and not yet settled.",
+		}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "ingest", Name: "stored_seconds", Help: "From receiving a message to its event being acknowledged by the log.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+	}
+	registry.MustRegister(m.received, m.outcomes, m.rejected, m.failures, m.queueFailures, m.telemetry, m.breakerOpen, m.inHand, m.seconds)
+	for _, o := range outcomes() {
+		m.outcomes.WithLabelValues(string(o))
+	}
+	for _, r := range store.Reasons() {
+		m.rejected.WithLabelValues(string(r))
+	}
+	return m
+}
+
+// eventType bounds the label: what the outside names freely is one value.
+func eventType(t store.Type) string {
+	if t.Known() {
+		return string(t)
+	}
+	return "other"
+}
