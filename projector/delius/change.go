@@ -1,0 +1,157 @@
+package delius
+
+import (
+	"time"
+
+	"casdelius/store"
+)
+
+// Change is one row to be written: [InsertContact], [UpdateContact], [InsertAddress]
+// or [UpdateAddress]. There is no other, and none removes a row.
+type Change interface {
+	// Why says what the change is for, field by field.
+	Why() []Field
+}
+
+// Field is one field that a change writes: from what, to what, and because of which
+// events.
+type Field struct {
+	Name     string
+	From, To string
+	Reason   string
+	Conflict bool // a person's value is replaced
+	Events   []store.Key
+}
+
+// InsertContact inserts a contact.
+type InsertContact struct {
+	Kind   *Kind
+	Type   ContactType
+	Row    ContactRow
+	Ledger ContactLedger
+	Fields []Field
+}
+
+// UpdateContact writes Row over Was, if Was still stands there.
+type UpdateContact struct {
+	Kind     *Kind
+	Row, Was ContactRow
+	Fields   []Field
+}
+
+// InsertAddress inserts the address row of a stay.
+type InsertAddress struct {
+	Row    AddressRow
+	Ledger AddressLedger
+	Fields []Field
+}
+
+// UpdateAddress writes Row over Was, if Was still stands there. Of a row that is no
+// stay's only status and end date differ.
+type UpdateAddress struct {
+	Row, Was AddressRow
+	Fields   []Field
+}
+
+// Why implements Change.
+func (c *InsertContact) Why() []Field { return c.Fields }
+
+// Why implements Change.
+func (c *UpdateContact) Why() []Field { return c.Fields }
+
+// Why implements Change.
+func (c *InsertAddress) Why() []Field { return c.Fields }
+
+// Why implements Change.
+func (c *UpdateAddress) Why() []Field { return c.Fields }
+
+// Conflict is a value of a person's that the events have replaced.
+type Conflict struct {
+	URN       string // of a contact; "" for an address
+	AddressID int64
+	Field     string
+	Replaced  string
+	With      string
+	Events    []store.Key
+}
+
+// Cause says why an event or a contact is parked.
+type Cause string
+
+// The causes of parking. The first two are of events, the others of contacts.
+const (
+	BadDetail           Cause = "bad-detail"
+	BadAddress          Cause = "bad-address"
+	PersonNotFound      Cause = "person-not-found"
+	PersonAmbiguous     Cause = "person-ambiguous"
+	PersonChanged       Cause = "person-changed"
+	ManagerNotFound     Cause = "manager-not-found"
+	ProviderNotFound    Cause = "provider-not-found"
+	TeamNotFound        Cause = "team-not-found"
+	StaffNotFound       Cause = "staff-not-found"
+	ContactTypeNotFound Cause = "contact-type-not-found"
+)
+
+// Retried says whether time can heal the cause. A detail never changes.
+func (c Cause) Retried() bool { return c != BadDetail && c != BadAddress }
+
+// Parked is an event or a contact that is left out for now.
+type Parked struct {
+	Cause    Cause
+	Referral store.Referral
+	URN      string      // of the contact
+	Address  bool        // it is the stay's address that waits, not the contact
+	Events   []store.Key // of an event: which one
+	Problem  string      // for a person: what is missing, with its value
+}
+
+// NoticeKind is something to tell about a row that is no failure.
+type NoticeKind string
+
+// The kinds of notice.
+const (
+	ContactAlreadyExists NoticeKind = "ContactAlreadyExists" // another live row under the URN
+	StaffNotInTeam       NoticeKind = "StaffNotInTeam"       // used all the same
+	AdoptedDiffers       NoticeKind = "AdoptedDiffers"       // an adopted row that says otherwise
+)
+
+// Notice tells about one row.
+type Notice struct {
+	Kind      NoticeKind
+	URN       string
+	AddressID int64
+	Text      string
+}
+
+// Outcome is what [Diff] decides for one person.
+type Outcome struct {
+	Changes   []Change
+	Conflicts []Conflict
+	Parked    []Parked
+	Notices   []Notice
+
+	// The ledger's own moves: entries of rows that stand, changed or not. Those of
+	// rows to be inserted are with their changes.
+	ContactLedger []ContactLedger
+	AddressLedger []AddressLedger
+	Memories      []Memory
+	Released      []store.Referral // bookings whose address entry is dropped
+
+	// Lost names contacts and bookings whose ledger was folded from events that the
+	// history lacks. If there are any nothing else is set: nothing may be written.
+	Lost []string
+}
+
+func dateString(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.DateOnly)
+}
+
+func timeString(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(store.London()).Format("2006-01-02 15:04:05.999999")
+}

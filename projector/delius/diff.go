@@ -1,0 +1,379 @@
+package delius
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"casdelius/store"
+)
+
+// Diff compares what the events of a person want with what stands and with what was
+// last applied, and decides what to write. It has no notion of removing a row. The
+// outcome of comparing again after the writes is empty.
+func Diff(want Desired, have Case, refs References) Outcome {
+	d := differ{have: have, refs: refs}
+	d.out.Parked = want.Parked
+	if d.findLost(want); len(d.out.Lost) > 0 {
+		return Outcome{Lost: d.out.Lost}
+	}
+	if have.OffenderID == 0 {
+		for i := range want.Contacts {
+			d.park(&want.Contacts[i], have.Missing, missingPerson(have.Missing))
+		}
+		return d.out
+	}
+	rows := map[string][]*ContactRow{}
+	for i := range have.Contacts {
+		row := &have.Contacts[i]
+		rows[row.URN] = append(rows[row.URN], row)
+	}
+	for i := range want.Contacts {
+		d.contact(&want.Contacts[i], rows[want.Contacts[i].URN])
+	}
+	d.addresses(want.Stays)
+	return d.out
+}
+
+func missingPerson(cause Cause) string {
+	if cause == PersonAmbiguous {
+		return "several people in offender have the NOMS number that the referral's events name"
+	}
+	return "nobody in offender has the CRN or NOMS number that the referral's events name"
+}
+
+type differ struct {
+	have Case
+	refs References
+	out  Outcome
+}
+
+// findLost names what was folded from more than the history now holds. Folding what
+// is left would write as if the rest had never come.
+func (d *differ) findLost(want Desired) {
+	contacts, stays := map[string][]int64{}, map[store.Referral][]int64{}
+	// An event that was usable once is not lost because it is not any more: its body
+	// gave way to an earlier one, or is read more strictly than it was.
+	holdsAll := func(history, hashes []int64) bool {
+		return !slices.ContainsFunc(hashes, func(h int64) bool {
+			_, there := slices.BinarySearch(history, h)
+			return !there && !slices.Contains(want.unusable, h)
+		})
+	}
+	for i := range want.Contacts {
+		contacts[want.Contacts[i].URN] = want.Contacts[i].Hashes
+	}
+	for i := range want.Stays {
+		stays[want.Stays[i].Booking] = want.Stays[i].Hashes
+	}
+	d.out.Lost = slices.Clone(d.have.Lost)
+	for urn, entry := range d.have.ContactLedger {
+		if !holdsAll(contacts[urn], entry.Events) {
+			d.out.Lost = append(d.out.Lost, urn)
+		}
+	}
+	for booking, entry := range d.have.AddressLedger {
+		_, ours := slices.BinarySearchFunc(want.Referrals, booking, store.Referral.Compare)
+		if ours && !holdsAll(stays[booking], entry.Events) {
+			d.out.Lost = append(d.out.Lost, "stay of booking "+booking.String())
+		}
+	}
+	slices.Sort(d.out.Lost)
+}
+
+func (d *differ) park(c *Contact, cause Cause, problem string) {
+	d.out.Parked = append(d.out.Parked, Parked{Cause: cause, Referral: c.Referral, URN: c.URN, Problem: problem})
+}
+
+func (d *differ) notice(kind NoticeKind, urn string, address int64, text string) {
+	d.out.Notices = append(d.out.Notices, Notice{kind, urn, address, text})
+}
+
+// contact decides about one contact, given every row under its URN.
+func (d *differ) contact(c *Contact, rows []*ContactRow) {
+	for _, row := range rows {
+		if !row.Deleted && row.OffenderID != d.have.OffenderID {
+			d.park(c, PersonChanged, "a live contact under this URN stands on another person: it has to be deleted there first")
+			return
+		}
+	}
+	entry, known := d.have.ContactLedger[c.URN]
+	row := d.own(rows, entry.ContactID)
+	if row == nil {
+		d.insertContact(c)
+		return
+	}
+	for _, other := range rows {
+		if other != row && !other.Deleted {
+			d.notice(ContactAlreadyExists, c.URN, 0, fmt.Sprintf("contact %d stands live under this URN beside ours, %d: one of them is to be deleted", other.ID, row.ID))
+		}
+	}
+	fresh := !known || entry.ContactID != row.ID || entry.Baseless && c.HasBase
+	if fresh {
+		late := known && entry.Baseless && entry.ContactID == row.ID
+		if entry = adopt(c, row); late && entry.Notes == c.Notes && wholeLines(Normalise(row.Notes), c.plain()) >= 0 {
+			entry.Notes = c.plain() // what we appended before the base event was known
+		}
+	}
+	d.updateContact(c, row, entry, fresh)
+}
+
+// own picks our row: the ledger's, if it stands on the right person; else the first
+// live one there, else the first deleted one.
+func (d *differ) own(rows []*ContactRow, ledger int64) *ContactRow {
+	var best *ContactRow
+	for _, row := range rows {
+		switch {
+		case row.OffenderID != d.have.OffenderID:
+		case row.ID == ledger:
+			return row
+		case best == nil,
+			best.Deleted && !row.Deleted,
+			best.Deleted == row.Deleted && row.ID < best.ID:
+			best = row
+		}
+	}
+	return best
+}
+
+// adopt makes the ledger entry of a row that the projector did not write: what the
+// events say that stand in it already.
+func adopt(c *Contact, row *ContactRow) ContactLedger {
+	applied := c.without(row.Notes)
+	entry := ContactLedger{
+		URN: c.URN, Referral: c.Referral, ContactID: row.ID,
+		Notes: applied.Notes, Description: applied.Description, At: applied.At,
+		Baseless: !c.HasBase,
+	}
+	if applied.HasBase {
+		entry.Officer = applied.Officer
+		entry.Posting = row.Posting
+		if o := applied.Officer; o.Kind == Recorder {
+			entry.Posting = Posting{Provider: o.Region, Team: o.Team(), Staff: o.Staff}
+		}
+	}
+	return entry
+}
+
+// insertContact inserts a contact that nothing stands for yet.
+func (d *differ) insertContact(c *Contact) {
+	contactType, ok := d.refs.Types[c.Kind.Code]
+	if !ok {
+		d.park(c, ContactTypeNotFound, "contact type "+c.Kind.Code+" is not in r_contact_type")
+		return
+	}
+	posting, ok := d.resolve(c)
+	if !ok {
+		return
+	}
+	row := ContactRow{
+		OffenderID: d.have.OffenderID, URN: c.URN, Description: c.Description,
+		Date: store.Date(c.At), Start: c.At, Posting: posting, Notes: c.Notes,
+	}
+	d.out.Changes = append(d.out.Changes, &InsertContact{
+		Kind: c.Kind, Type: contactType, Row: row,
+		Ledger: ContactLedger{
+			URN: c.URN, Referral: c.Referral, Notes: c.Notes, Description: c.Description, At: c.At,
+			Officer: c.Officer, Posting: posting, Events: c.Hashes,
+		},
+		Fields: inserted([]Field{
+			{Name: "notes", To: c.Notes, Events: c.keys()},
+			{Name: "description", To: c.Description, Events: c.latest()},
+			{Name: "start", To: timeString(c.At), Events: c.latest()},
+			{Name: "officer", To: posting.String(), Events: c.base()},
+		}),
+	})
+}
+
+func inserted(fields []Field) []Field {
+	fields = slices.DeleteFunc(fields, func(f Field) bool { return f.To == "" })
+	for i := range fields {
+		fields[i].Reason = "nothing stands there yet"
+	}
+	return fields
+}
+
+// resolve turns a contact's officer into rows, or parks the contact.
+func (d *differ) resolve(c *Contact) (Posting, bool) {
+	if c.Officer.Kind == Manager {
+		if d.have.Manager == nil {
+			d.park(c, ManagerNotFound, "the person has no active manager in offender_manager")
+			return Posting{}, false
+		}
+		return *d.have.Manager, true
+	}
+	p := Posting{Provider: c.Officer.Region, Team: c.Officer.Team(), Staff: c.Officer.Staff}
+	var ok bool
+	if p.ProviderID, ok = d.refs.Providers[p.Provider]; !ok {
+		d.park(c, ProviderNotFound, "provider "+p.Provider+" is not in probation_area")
+		return Posting{}, false
+	}
+	for _, team := range d.refs.Teams[p.Team] {
+		if team.ProviderID == p.ProviderID {
+			p.TeamID = team.ID
+		}
+	}
+	if p.TeamID == 0 {
+		d.park(c, TeamNotFound, "team "+p.Team+" of provider "+p.Provider+" is not in team")
+		return Posting{}, false
+	}
+	if p.StaffID, ok = d.refs.Staff[p.Staff]; !ok {
+		d.park(c, StaffNotFound, "staff member "+p.Staff+" is not in staff")
+		return Posting{}, false
+	}
+	if !d.refs.InTeam[[2]int64{p.StaffID, p.TeamID}] {
+		d.notice(StaffNotInTeam, c.URN, 0, "staff member "+p.Staff+" is not in team "+p.Team)
+	}
+	return p, true
+}
+
+// updateContact merges what the events want into the row that stands.
+func (d *differ) updateContact(c *Contact, was *ContactRow, entry ContactLedger, fresh bool) {
+	applied := entry
+	officer := c.Officer
+	if entry.Baseless {
+		officer = Officer{}
+	}
+	var posting Posting
+	if officer != applied.Officer {
+		var ok bool
+		if posting, ok = d.resolve(c); !ok {
+			return
+		}
+	}
+	m := merger{row: *was}
+	m.officer(officer, applied, posting, c.base())
+	m.notes(c.Notes, applied.Notes, c.keys())
+	m.description(c.Description, applied.Description, c.latest())
+	m.start(c.At, applied.At, c.latest())
+	if was.Deleted {
+		m.row.Deleted = !m.moved
+		if m.row.Deleted {
+			m.row, m.fields = *was, nil
+		} else {
+			m.fields = append(m.fields, Field{Name: "deleted", From: "yes", To: "no", Reason: "its events changed after it was deleted", Events: c.latest()})
+		}
+	}
+	if len(m.fields) > 0 {
+		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: c.Kind, Row: m.row, Was: *was, Fields: m.fields})
+		d.conflicts(c.URN, 0, m.fields)
+	}
+	entry.Notes, entry.Description, entry.At, entry.Events = c.Notes, c.Description, c.At, c.Hashes
+	if officer != applied.Officer {
+		entry.Officer, entry.Posting = officer, posting
+	}
+	if fresh || !entry.equal(&applied) {
+		d.out.ContactLedger = append(d.out.ContactLedger, entry)
+	}
+	if fresh && c.differs(was, m.fields) {
+		d.notice(AdoptedDiffers, c.URN, 0, "the adopted contact says otherwise than its events: it stands as a person's")
+	}
+}
+
+func (l *ContactLedger) equal(o *ContactLedger) bool {
+	return l.ContactID == o.ContactID && l.Notes == o.Notes && l.Description == o.Description && l.At.Equal(o.At) &&
+		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Baseless == o.Baseless && slices.Equal(l.Events, o.Events)
+}
+
+// differs says whether a row that was adopted says otherwise than its events in a
+// field that is not written now.
+func (c *Contact) differs(row *ContactRow, written []Field) bool {
+	is := func(name string) bool {
+		return slices.ContainsFunc(written, func(f Field) bool { return f.Name == name })
+	}
+	return !is("notes") && Normalise(row.Notes) != c.Notes && c.HasBase ||
+		!is("description") && Normalise(row.Description) != Normalise(c.Description) ||
+		!is("start") && !sameStart(row, c.At)
+}
+
+func sameStart(row *ContactRow, at time.Time) bool {
+	return row.Start.Equal(at) && row.Date.Equal(store.Date(at))
+}
+
+func (d *differ) conflicts(urn string, address int64, fields []Field) {
+	for _, f := range fields {
+		if f.Conflict {
+			d.out.Conflicts = append(d.out.Conflicts, Conflict{URN: urn, AddressID: address, Field: f.Name, Replaced: f.From, With: f.To, Events: f.Events})
+		}
+	}
+}
+
+// merger applies the three-way rule to the fields of one contact row.
+type merger struct {
+	row    ContactRow // as it will stand
+	fields []Field    // that are written
+	moved  bool       // some field's desired value is not the applied one
+}
+
+// decide is the three-way rule for a field whose desired value is not the applied
+// one: whether to write, and whether a person's value is replaced by it.
+func (m *merger) decide(rowIsDesired, rowIsApplied bool) (write, conflict bool) {
+	m.moved = true
+	return !rowIsDesired, !rowIsDesired && !rowIsApplied
+}
+
+func (m *merger) wrote(name, from, to string, conflict bool, events []store.Key) {
+	reason := "its events changed"
+	if conflict {
+		reason = "its events changed, and so did a person: the events win"
+	}
+	m.fields = append(m.fields, Field{Name: name, From: from, To: to, Conflict: conflict, Reason: reason, Events: events})
+}
+
+func (m *merger) notes(desired, applied string, events []store.Key) {
+	if desired == applied {
+		return
+	}
+	row := Normalise(m.row.Notes)
+	write, edited := m.decide(row == desired, row == applied)
+	if !write {
+		return
+	}
+	to := desired
+	if edited {
+		to = merge(row, applied, desired)
+	}
+	if to == row {
+		return
+	}
+	m.wrote("notes", m.row.Notes, to, false, events)
+	if edited {
+		m.fields[len(m.fields)-1].Reason = "its events changed: merged with what a person wrote"
+	}
+	m.row.Notes = to
+}
+
+func (m *merger) description(desired, applied string, events []store.Key) {
+	if desired == applied {
+		return
+	}
+	row := Normalise(m.row.Description)
+	if write, conflict := m.decide(row == Normalise(desired), row == Normalise(applied)); write {
+		m.wrote("description", m.row.Description, desired, conflict, events)
+		m.row.Description = desired
+	}
+}
+
+func (m *merger) start(desired, applied time.Time, events []store.Key) {
+	if desired.Equal(applied) {
+		return
+	}
+	rowIsApplied := !applied.IsZero() && sameStart(&m.row, applied)
+	if write, conflict := m.decide(sameStart(&m.row, desired), rowIsApplied); write {
+		from := strings.TrimSpace(dateString(m.row.Date) + ", " + timeString(m.row.Start))
+		m.wrote("start", from, timeString(desired), conflict, events)
+		m.row.Date, m.row.Start = store.Date(desired), desired
+	}
+}
+
+func (m *merger) officer(desired Officer, applied ContactLedger, posting Posting, events []store.Key) {
+	if desired == applied.Officer {
+		return
+	}
+	rowIsApplied := applied.Officer.Kind == Standing || m.row.Posting.same(applied.Posting)
+	if write, conflict := m.decide(m.row.Posting.same(posting), rowIsApplied); write {
+		m.wrote("officer", m.row.Posting.String(), posting.String(), conflict, events)
+		m.row.Posting = posting
+	}
+}

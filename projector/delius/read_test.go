@@ -1,0 +1,198 @@
+package delius_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"casdelius/projector/delius"
+	"casdelius/projector/delius/deliustest"
+	"casdelius/store"
+)
+
+func TestDetailThatCannotBeUsedSaysWhy(t *testing.T) {
+	t.Parallel()
+	const submitted, status = store.ApplicationSubmitted, store.ApplicationStatusUpdated
+	for name, test := range map[string]struct {
+		kind    store.Type
+		body    string
+		problem string // what it says, in part
+	}{
+		"not JSON":                      {store.ReferralSubmitted, `{"eventDetails":{}`, "cannot be read"},
+		"more than JSON":                {store.ReferralSubmitted, `{"eventDetails":{}}{}`, "cannot be read"},
+		"not UTF-8":                     {store.ReferralSubmitted, "{\"eventDetails\":{\"a\":\"\xff\"}}", "cannot be read"},
+		"empty":                         {store.ReferralSubmitted, ``, "cannot be read"},
+		"null":                          {store.ReferralSubmitted, `null`, "no eventDetails"},
+		"a list":                        {store.ReferralSubmitted, `[]`, "cannot be read"},
+		"without details":               {store.ReferralSubmitted, `{}`, "no eventDetails"},
+		"details are null":              {store.ReferralSubmitted, `{"eventDetails":null}`, "no eventDetails"},
+		"details are a text":            {store.ReferralSubmitted, `{"eventDetails":"x"}`, "eventDetails"},
+		"names are exact":               {store.ReferralSubmitted, `{"EventDetails":{}}`, "no eventDetails"},
+		"submittedAt is no date-time":   {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"soon"}}`, `eventDetails.submittedAt: date-time "soon"`},
+		"submittedAt is a date":         {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01"}}`, "submittedAt"},
+		"submittedAt is a number":       {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":1}}`, "submittedAt"},
+		"applicationUrl is missing":     {submitted, `{"eventDetails":{"submittedAt":"2024-01-01T00:00:00Z"}}`, "eventDetails.applicationUrl is missing"},
+		"cohort is a text":              {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","cohort":"x"}}`, "cohort"},
+		"origin is a number":            {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","applicationOrigin":1}}`, "applicationOrigin"},
+		"label is missing":              {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{}}}`, "newStatus.label is missing"},
+		"status details are an object":  {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":{}}}}`, "statusDetails"},
+		"a status detail is a text":     {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":["x"]}}}`, "statusDetails"},
+		"expected arrival is no time":   {store.BookingConfirmed, `{"eventDetails":{"expectedArrivedAt":"soon"}}`, "expectedArrivedAt"},
+		"the recorder is a text":        {store.BookingConfirmed, `{"eventDetails":{"confirmedBy":"x"}}`, "confirmedBy"},
+		"the recorder is false":         {store.BookingProvisionallyMade, `{"eventDetails":{"bookedBy":false}}`, "bookedBy"},
+		"the staff code is a number":    {store.BookingProvisionallyMade, `{"eventDetails":{"bookedBy":{"staffCode":1}}}`, "staffCode"},
+		"the reason is a number":        {store.BookingCancelled, `{"eventDetails":{"cancellationReason":1}}`, "cancellationReason"},
+		"arrivedAt is missing":          {store.PersonArrived, `{"eventDetails":{}}`, "eventDetails.arrivedAt is missing"},
+		"premises are a list":           {store.PersonArrivedUpdated, `{"eventDetails":{"arrivedAt":"2024-01-01T00:00:00Z","premises":[]}}`, "premises"},
+		"departedAt is missing":         {store.PersonDeparted, `{"eventDetails":{"arrivedAt":"2024-01-01T00:00:00Z"}}`, "eventDetails.departedAt is missing"},
+		"a departure's postcode is odd": {store.PersonDepartedUpdated, `{"eventDetails":{"departedAt":"2024-01-01T00:00:00Z","premises":{"postcode":1}}}`, "postcode"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := store.Event{ID: "a", Type: test.kind, Referral: referral(1), CRN: "X000001", Emitted: on("01-01"), Body: []byte(test.body)}
+			read := stored(e)
+			assert.Contains(t, read.Problem, test.problem)
+			desired := delius.Fold([]*delius.Event{read})
+			assert.Empty(t, desired.Contacts)
+			assert.Empty(t, desired.Stays)
+			require.Len(t, desired.Parked, 1)
+			assert.Equal(t, delius.BadDetail, desired.Parked[0].Cause)
+			assert.Equal(t, read.Problem, desired.Parked[0].Problem)
+		})
+	}
+}
+
+func TestWhatIsNotUsedMayBeAnything(t *testing.T) {
+	t.Parallel()
+	for kind, details := range map[store.Type]string{
+		store.ApplicationSubmitted:     `{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","submittedBy":[1],"referringPrisonCode":{}}`,
+		store.ApplicationStatusUpdated: `{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"","name":7},"updatedBy":1}`,
+		store.ReferralSubmitted:        `{"applicationId":7}`,
+		store.BookingProvisionallyMade: `{"confirmedBy":"x","bookedBy":{"username":1}}`,
+		store.BookingConfirmed:         `{"bookedBy":"x"}`,
+		store.BookingCancelled:         `{"cancelledAt":1e400}`,
+		store.PersonArrived:            `{"arrivedAt":"2024-01-01T00:00:00Z","expectedDepartureOn":{"a":"b"},"premises":{"localAuthorityAreaName":1}}`,
+		store.PersonDeparted:           `{"departedAt":"2024-01-01T00:00:00Z","personReference":1}`,
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			e := store.Event{ID: "a", Type: kind, Referral: referral(1), Emitted: on("01-01"), Body: []byte(`{"id":{},"eventType":1,"eventDetails":` + details + `}`)}
+			assert.Empty(t, stored(e).Problem)
+		})
+	}
+}
+
+func TestUnknownTypesAreNoneOfTheFoldsBusiness(t *testing.T) {
+	t.Parallel()
+	e := event("accommodation.cas3.assessment.updated", 1, "a", "2024-01-01T12:00:00Z", fields{})
+	assert.Equal(t, delius.Desired{}, delius.Fold([]*delius.Event{stored(e)}))
+	assert.Nil(t, delius.KindOf(e.Type))
+}
+
+// FuzzRead reads any body as the detail of an event of any type: nothing panics, no
+// text is one that PostgreSQL refuses, the second diff is empty, and the twin makes the
+// same of what is JSON.
+func FuzzRead(f *testing.F) {
+	types := append(store.Types(), "accommodation.cas3.assessment.updated")
+	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.txt"))
+	require.NoError(f, err)
+	for _, file := range files {
+		_, cases := readGolden(f, file)
+		for _, c := range cases[:min(3, len(cases))] {
+			for _, e := range goldenEvents(f, c.history) {
+				for i := range types {
+					if types[i] == e.Type {
+						f.Add(uint8(i), e.Body)
+					}
+				}
+			}
+		}
+	}
+	f.Add(uint8(2), []byte(`{"eventDetails":null}`))
+	f.Add(uint8(7), []byte(`{"eventDetails":{"arrivedAt":"0001-01-01T00:00:00","premises":{"addressLine1":"\u0000\r\n\u2028","postcode":" "}}}`))
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+		checkDetail(t, types[int(kind)%len(types)], body)
+	})
+}
+
+// FuzzFields puts any texts into every field of a detail.
+func FuzzFields(f *testing.F) {
+	types := store.Types()
+	for i := range types {
+		f.Add(uint8(i), "2024-07-09T23:30:00Z", " a\r\nb \x00", "1 Long Lane\u2028", "ls1  2ab", "N03")
+	}
+	f.Add(uint8(7), "2024-07-09T23:30:00", strings.Repeat("é", 36), strings.Repeat(" ", 70)+"x", "AB12 3CD E", "N03A001")
+	f.Fuzz(func(t *testing.T, kind uint8, date, notes, line, code, staff string) {
+		recorder := fields{"staffCode": staff, "probationRegionCode": code}
+		body, err := json.Marshal(fields{"eventDetails": fields{
+			"submittedAt": date, "updatedAt": date, "expectedArrivedAt": date, "arrivedAt": date, "departedAt": date,
+			"applicationUrl": line, "applicationOrigin": staff, "cohort": fields{"longDisplayName": code},
+			"newStatus":          fields{"label": line, "description": notes, "statusDetails": []any{fields{"label": code}, nil}},
+			"cancellationReason": line, "cancellationContext": code, "reason": line, "reasonDetail": code, "notes": notes,
+			"premises": fields{"addressLine1": line, "addressLine2": notes, "postcode": code, "town": line, "region": staff},
+			"bookedBy": recorder, "confirmedBy": recorder, "cancelledBy": recorder, "recordedBy": recorder,
+		}})
+		require.NoError(t, err)
+		checkDetail(t, types[int(kind)%len(types)], body)
+	})
+}
+
+// checkDetail looks at an event with this detail among others.
+func checkDetail(t *testing.T, kind store.Type, body []byte) {
+	t.Helper()
+	e := store.Event{ID: "fuzz", Type: kind, Referral: referral(1), CRN: "X000001", Emitted: at("2024-02-01T12:00:00Z"), Body: body}
+	checkRead(t, delius.Read(&e, 1))
+
+	fake, twin := newFake(town()), deliustest.New(town())
+	for _, e := range []store.Event{e, arrives(1, "01-01", "01-01", house), departs(1, "01-02", "01-02"), recancels(1, "03-01", "")} {
+		fake.Store(e)
+		twin.Store(e)
+	}
+	now := on("12-01")
+	fake.Project(now)
+	require.Zero(t, fake.Project(now), "the second diff is empty")
+	if jsontext.Value(body).IsValid() { // with duplicate keys the two may differ
+		twin.Project(now)
+		require.Equal(t, twinShown(twin), fake.shown())
+	}
+}
+
+func checkRead(t *testing.T, e *delius.Event) {
+	t.Helper()
+	for _, text := range []string{e.Text, e.Description} {
+		require.NotContains(t, text, "\x00")
+		require.NotContains(t, text, "\r")
+		require.True(t, utf8.ValidString(text))
+		require.Equal(t, text, delius.Normalise(text))
+	}
+	l := e.Premises.Lines
+	for _, column := range []string{l.Building, l.Street, l.District, l.Town, l.County} {
+		require.LessOrEqual(t, utf8.RuneCountInString(column), 35)
+		require.Equal(t, column, strings.TrimSpace(column))
+	}
+	require.LessOrEqual(t, utf8.RuneCountInString(l.Postcode), 8)
+	require.Equal(t, e.At, e.At.Truncate(time.Microsecond))
+	require.NotEqual(t, e.Officer.Kind == delius.Recorder, e.Officer.Staff == "")
+	require.Nil(t, e.Body)
+}
+
+// FuzzNormalise holds that texts which are equal once normalised stay so.
+func FuzzNormalise(f *testing.F) {
+	for _, s := range []string{"", "a", "a \r\nb\r\n", "\n\n a\t\n", "\x00", "\u2028\u00a0", "a\r\rb"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		once := delius.Normalise(s)
+		require.Equal(t, once, delius.Normalise(once))
+		require.NotContains(t, once, "\r")
+		require.NotContains(t, once, "\x00")
+		require.False(t, strings.HasSuffix(once, "\n"))
+	})
+}

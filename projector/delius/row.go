@@ -1,0 +1,145 @@
+package delius
+
+import (
+	"strings"
+	"time"
+
+	"casdelius/store"
+)
+
+// Posting is the provider, team and staff member of a contact row: codes for people
+// and for comparing, ids for writing. The team is also its trust provider's team.
+type Posting struct {
+	Provider, Team, Staff       string
+	ProviderID, TeamID, StaffID int64
+}
+
+// same compares the codes, which is what the ledger remembers.
+func (p Posting) same(o Posting) bool {
+	return p.Provider == o.Provider && p.Team == o.Team && p.Staff == o.Staff
+}
+
+func (p Posting) String() string { return p.Provider + "/" + p.Team + "/" + p.Staff }
+
+// ContactRow is a row of contact: what we write of it, and what guards the write.
+type ContactRow struct {
+	ID          int64 // 0 until it is inserted
+	OffenderID  int64
+	URN         string
+	Description string    // "" is null
+	Date        time.Time // midnight UTC; zero is null
+	Start       time.Time // zero is null
+	Posting     Posting
+	Notes       string // "" is null
+	Deleted     bool
+
+	Version int64
+	Updated time.Time
+}
+
+// AddressRow is a row of offender_address.
+type AddressRow struct {
+	ID         int64 // 0 until it is inserted
+	OffenderID int64
+	A17        bool   // its type is that of CAS3 stays
+	Status     string // code; MainStatus, PreviousStatus or another
+	Lines      Lines
+	Start      time.Time // midnight UTC; zero is null
+	End        time.Time // midnight UTC; zero is null
+	Deleted    bool
+
+	Created time.Time
+	Updated time.Time
+	ByCAS3  bool // the CAS3 service's user updated it last
+}
+
+// The codes of the address statuses that the projector writes.
+const (
+	MainStatus     = "M"
+	PreviousStatus = "P"
+)
+
+// term is the status and end date of an address row: they change together.
+type term struct {
+	Status string
+	End    time.Time
+}
+
+func (r *AddressRow) term() term { return term{r.Status, r.End} }
+
+func (t term) equal(o term) bool { return t.Status == o.Status && t.End.Equal(o.End) }
+
+func (t term) String() string { return strings.TrimRight(t.Status+" "+dateString(t.End), " ") }
+
+// ContactLedger is what was last applied to a contact row, field by field.
+type ContactLedger struct {
+	URN       string
+	Referral  store.Referral
+	ContactID int64 // 0 until the row is inserted
+
+	Notes       string
+	Description string
+	At          time.Time // zero if nothing was applied yet
+	Officer     Officer
+	Posting     Posting // codes that the officer stood for
+
+	Baseless bool    // adopted while no base event of the contact had come
+	Events   []int64 // hashes of the events it was folded from, sorted
+}
+
+// AddressLedger is what was last applied to the address row of a stay.
+type AddressLedger struct {
+	Booking   store.Referral
+	AddressID int64 // 0 until the row is inserted
+
+	Lines     Lines
+	Start     time.Time
+	Departure time.Time // the stay's own; zero is none
+
+	Provisional bool    // adopted for a booking whose base arrival had not come
+	Events      []int64 // hashes of the events it was folded from, sorted
+}
+
+// Memory is the status and end date that we last wrote to an address row, ours or not.
+type Memory struct {
+	AddressID int64
+	Booking   store.Referral // of a row that is being inserted, while AddressID is 0
+	Status    string
+	End       time.Time
+	OwnEnd    bool // the end was the row's own: we wrote the status only
+	Open      bool // the row had no end before we first wrote one
+}
+
+// ContactType is a row of r_contact_type.
+type ContactType struct {
+	ID        int64
+	Sensitive bool
+}
+
+// Team is a row of team.
+type Team struct{ ID, ProviderID int64 }
+
+// References are the rows that contacts refer to, by their codes.
+type References struct {
+	Types     map[string]ContactType
+	Providers map[string]int64
+	Teams     map[string][]Team
+	Staff     map[string]int64
+	InTeam    map[[2]int64]bool // {staff, team}
+}
+
+// Case is everything that stands in Delius and in the ledger about the person whose
+// events are folded.
+type Case struct {
+	OffenderID int64    // 0 if the person was not found
+	Missing    Cause    // why not: PersonNotFound or PersonAmbiguous
+	Manager    *Posting // the person's active manager; nil if there is none
+
+	Contacts  []ContactRow // under the URN of any of the person's contacts, on whomever
+	Addresses []AddressRow // of the person, and those that the ledger names for the person's bookings
+
+	ContactLedger map[string]ContactLedger         // by URN, of the person's referrals
+	AddressLedger map[store.Referral]AddressLedger // of the person's bookings and of the owners of Addresses
+	Lost          []string                         // bookings that own one of Addresses, of which no event is left
+	Memories      map[int64]Memory                 // by address row
+}
