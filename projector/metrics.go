@@ -1,0 +1,105 @@
+package projector
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"casdelius/projector/delius"
+)
+
+// metrics are what operators watch; every branch of the projector has one.
+type metrics struct {
+	events, unreadable, retries, failures, putOff, conflicts, gaps, planned prometheus.Counter
+
+	telemetry, changes *prometheus.CounterVec
+	freshness          prometheus.Histogram
+
+	due, oldestDue, conflictsKept, oldestUnapplied, streamBytes, streamLeft prometheus.Gauge
+	parked, parkedAge                                                       *prometheus.GaugeVec
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "projector", Name: name, Help: help})
+		registry.MustRegister(c)
+		return c
+	}
+	counters := func(name, help, label string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "projector", Name: name, Help: help}, []string{label})
+		registry.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "projector", Name: name, Help: help})
+		registry.MustRegister(g)
+		return g
+	}
+	gauges := func(name, help, label string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "projector", Name: name, Help: help}, []string{label})
+		registry.MustRegister(g)
+		return g
+	}
+	m := &metrics{
+		events:     counter("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too."),
+		unreadable: counter("unreadable_total", "Messages of the stream that are no event."),
+		retries:    counter("retries_total", "Steps that were run again because the moment was bad."),
+		failures:   counter("failures_total", "Referrals that met an unexpected error."),
+		putOff:     counter("put_off_total", "People put off because somebody else held one of their rows."),
+		conflicts:  counter("conflicts_total", "Values of people's that events have replaced."),
+		gaps:       counter("gap_messages_total", "Messages that the search for gaps brought in."),
+		planned:    counter("held_changes_total", "Rows that would have been written if the projector were not on hold."),
+		telemetry:  counters("telemetry_total", "Telemetry events by name.", "name"),
+		changes:    counters("changes_total", "Rows written to Delius by kind.", "kind"),
+		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "projector", Name: "freshness_seconds",
+			Help:    "From an event's arrival in the stream to its commit in Delius.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 18),
+		}),
+		due:             gauge("due_referrals", "Referrals that are due."),
+		oldestDue:       gauge("oldest_due_seconds", "For how long the referral that waits longest has been due; 0 if none is."),
+		conflictsKept:   gauge("conflicts", "Conflicts that are kept."),
+		oldestUnapplied: gauge("oldest_unapplied_seconds", "Age of the oldest event that is not yet in Delius; 0 if all are."),
+		streamBytes:     gauge("stream_bytes", "Bytes in the stream."),
+		streamLeft:      gauge("stream_left_bytes", "Bytes left in the stream before it is full."),
+		parked:          gauges("parked", "What is parked, by cause.", "cause"),
+		parkedAge:       gauges("parked_oldest_seconds", "Age of the oldest that is parked, by cause.", "cause"),
+	}
+	registry.MustRegister(m.freshness)
+	// What has not happened yet is 0, not absent: an alert on the first time needs that.
+	for _, name := range names {
+		m.telemetry.WithLabelValues(name)
+	}
+	for _, kind := range []delius.NoticeKind{delius.ContactAlreadyExists, delius.StaffNotInTeam, delius.AdoptedDiffers} {
+		m.telemetry.WithLabelValues(string(kind))
+	}
+	return m
+}
+
+func (m *metrics) stream(s Stream) {
+	m.streamBytes.Set(float64(s.Bytes))
+	if s.MaxBytes > 0 {
+		m.streamLeft.Set(float64(s.MaxBytes) - float64(s.Bytes))
+	}
+}
+
+func (m *metrics) backlog(b Backlog, now time.Time) {
+	m.due.Set(float64(b.Due))
+	m.conflictsKept.Set(float64(b.Conflicts))
+	m.oldestDue.Set(age(b.OldestDue, now))
+	m.oldestUnapplied.Set(age(b.OldestUnapplied, now))
+	m.parked.Reset()
+	m.parkedAge.Reset()
+	for cause, p := range b.Parked {
+		m.parked.WithLabelValues(cause).Set(float64(p.Count))
+		m.parkedAge.WithLabelValues(cause).Set(age(p.Since, now))
+	}
+}
+
+// age is in seconds; that of no time is 0.
+func age(since, now time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since).Seconds())
+}

@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"casdelius/store"
+)
+
+// The messages of a chunk as they come, with duplicates, before they are the inbox's.
+const sqlStaging = `
+create temporary table if not exists staging (
+	referral uuid, type text collate "C", id text collate "C", sequence bigint, crn text, noms text, known boolean,
+	emitted timestamptz, occurred timestamptz, received timestamptz, stored timestamptz, source text, sha256 bytea, body bytea
+) on commit delete rows`
+
+// As sqlPutEvents, from the staging table.
+const sqlLoadEvents = `
+with put as (
+	insert into projection.event (referral, type, id, sequence, crn, noms, emitted, occurred, received, stored, source, sha256, body)
+	select distinct on (referral, type, id) referral, type, id, sequence, nullif(crn, ''), nullif(noms, ''),
+		emitted, occurred, received, stored, source, sha256, body
+	from pg_temp.staging
+	order by referral, type, id, sequence
+	on conflict (referral, type, id) do nothing
+	returning referral
+), marked as (
+	insert into projection.due (referral) select distinct referral from put order by 1
+)
+select count(*) from put`
+
+const sqlLoadIdentities = `
+insert into projection.identity (referral, crn, noms)
+select distinct referral, crn, noms from pg_temp.staging
+where known and (crn <> '' or noms <> '')
+order by referral, crn, noms
+on conflict do nothing`
+
+var stagingColumns = []string{
+	"referral", "type", "id", "sequence", "crn", "noms", "known", "emitted", "occurred", "received", "stored", "source", "sha256", "body",
+}
+
+// Load implements projector.Loader: like [Database.Put], but the messages are copied
+// into a temporary table first, which is faster by the thousand.
+func (db *Database) Load(ctx context.Context, messages []store.Stored) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	tx, err := db.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	if err := load(ctx, tx, messages); err != nil {
+		return fmt.Errorf("loading %d messages from sequence %d into the inbox: %w", len(messages), messages[0].Sequence, translate(err))
+	}
+	return translate(tx.Commit(ctx))
+}
+
+func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
+	if _, err := tx.Exec(ctx, sqlStaging); err != nil {
+		return err
+	}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "staging"}, stagingColumns, &staged{messages: messages}); err != nil {
+		return err
+	}
+	inserted := 0
+	var b pgx.Batch
+	b.Queue(sqlLoadEvents).QueryRow(func(row pgx.Row) error { return row.Scan(&inserted) })
+	b.Queue(sqlLoadIdentities)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	if inserted == len(messages) {
+		return nil
+	}
+	events, unreadable := winners(messages)
+	var args []any
+	if len(events) > 0 {
+		args = eventColumns(events)
+	}
+	return putRest(ctx, tx, messages, args, unreadable)
+}
+
+// staged are the events among messages as rows of the staging table.
+type staged struct {
+	messages []store.Stored
+	next     int
+}
+
+// Next implements pgx.CopyFromSource.
+func (s *staged) Next() bool {
+	s.next++
+	for s.next <= len(s.messages) && s.messages[s.next-1].Err != nil {
+		s.next++
+	}
+	return s.next <= len(s.messages)
+}
+
+// Values implements pgx.CopyFromSource.
+func (s *staged) Values() ([]any, error) {
+	e := &s.messages[s.next-1]
+	sum, err := hex.DecodeString(e.Checksum())
+	return []any{
+		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), string(e.CRN), string(e.NOMS), e.Type.Known(), //nolint:gosec // see put
+		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, sum, e.Body,
+	}, err
+}
+
+// Err implements pgx.CopyFromSource.
+func (s *staged) Err() error { return nil }
+
+// Broken implements projector.Loader.
+func (db *Database) Broken(ctx context.Context) ([]uint64, error) {
+	rows, err := db.pool.Query(ctx, "select sequence from projection.event where sha256(body) <> sha256 order by sequence")
+	if err != nil {
+		return nil, fmt.Errorf("looking for altered bodies: %w", translate(err))
+	}
+	sequences, err := pgx.CollectRows(rows, pgx.RowTo[uint64])
+	if err != nil {
+		return nil, fmt.Errorf("looking for altered bodies: %w", translate(err))
+	}
+	return sequences, nil
+}

@@ -1,0 +1,134 @@
+package postgres
+
+import "github.com/jackc/pgx/v5"
+
+// A seal is what a row was like when the projector left it: its version and time, whose
+// it was, and a sum over all of it. The sum names its columns, so that a column that
+// Delius gets one day does not make every row look damaged; it is computed from values,
+// not from their texts, so that no setting of a session changes it.
+const (
+	sqlContactSum = `hash_record_extended(row(c.row_version, c.offender_id, c.contact_type_id, c.description, c.contact_date, c.contact_start_time,
+		c.staff_id, c.team_id, c.probation_area_id, c.notes, c.external_reference, c.sensitive, c.created_datetime, c.last_updated_datetime,
+		c.created_by_user_id, c.last_updated_user_id, c.soft_deleted, c.partition_area_id, c.trust_provider_team_id, c.trust_provider_flag), 0)`
+	sqlAddressSum = `hash_record_extended(row(a.offender_id, a.address_type_id, a.address_status_id, a.building_name, a.address_number, a.street_name,
+		a.district, a.town_city, a.county, a.postcode, a.telephone_number, a.no_fixed_abode, a.type_verified, a.start_date, a.end_date,
+		a.soft_deleted, a.created_datetime, a.created_by_user_id, a.last_updated_datetime, a.last_updated_user_id, a.partition_area_id), 0)`
+)
+
+// sealContacts seals contacts as they stand. rows is what follows from: it gives the
+// contacts, c. keep says which are kept with their content.
+func sealContacts(rows, keep string) string {
+	return `
+		insert into projection.contact_seal (contact_id, row_version, updated, offender_id, sum, content)
+		select c.contact_id, c.row_version, c.last_updated_datetime, c.offender_id, ` + sqlContactSum + `, case when ` + keep + ` then to_jsonb(c) end
+		from ` + rows + ` order by c.contact_id
+		on conflict (contact_id) do update
+		set row_version = excluded.row_version, updated = excluded.updated, offender_id = excluded.offender_id, sum = excluded.sum, content = excluded.content`
+}
+
+// sealAddresses does the same with addresses, a.
+func sealAddresses(rows, keep string) string {
+	return `
+		insert into projection.address_seal (offender_address_id, updated, offender_id, sum, content)
+		select a.offender_address_id, a.last_updated_datetime, a.offender_id, ` + sqlAddressSum + `, case when ` + keep + ` then to_jsonb(a) end
+		from ` + rows + ` order by a.offender_address_id
+		on conflict (offender_address_id) do update
+		set updated = excluded.updated, offender_id = excluded.offender_id, sum = excluded.sum, content = excluded.content`
+}
+
+// The rows that a step has just written or adopted. They are named by an array because
+// the planner then always looks them up by their number.
+const (
+	sqlTheseContacts  = "delius.contact c where c.contact_id = any ($1)"
+	sqlTheseAddresses = "delius.offender_address a where a.offender_address_id = any ($1)"
+)
+
+// sqlForgetAddresses forgets rows that are gone.
+const sqlForgetAddresses = `
+	with gone as (
+		select id from unnest($1::bigint[]) as r (id) where not exists (select from delius.offender_address a where a.offender_address_id = id)
+	), memories as (
+		delete from projection.address_memory m using gone where m.offender_address_id = gone.id
+	)
+	delete from projection.address_seal s using gone where s.offender_address_id = gone.id`
+
+// sealed collects rows to seal: without their content, and with it.
+type sealed struct{ plain, kept []int64 }
+
+func (s *sealed) queue(b *pgx.Batch, seal func(rows, keep string) string, rows string) {
+	if len(s.plain) > 0 {
+		b.Queue(seal(rows, "false"), s.plain)
+	}
+	if len(s.kept) > 0 {
+		b.Queue(seal(rows, "true"), s.kept)
+	}
+}
+
+// queueSeals seals the rows that are written now and those that are adopted. A row that
+// was inserted is what the ledger says; of the others the content is kept, too.
+func (w *write) queueSeals(b *pgx.Batch) {
+	w.queueContactSeals(b)
+	w.queueAddressSeals(b)
+}
+
+func (w *write) queueContactSeals(b *pgx.Batch) {
+	var seals sealed
+	seen := map[int64]bool{}
+	for _, c := range w.contactInserts {
+		seen[c.Row.ID] = true
+		seals.plain = append(seals.plain, c.Row.ID)
+	}
+	for _, c := range w.contactUpdates {
+		seen[c.Row.ID] = true
+		seals.kept = append(seals.kept, c.Row.ID)
+	}
+	var left []int64
+	for i := range w.contactLedger {
+		e := &w.contactLedger[i]
+		was, known := w.step.ledger.contacts[e.URN]
+		if was == e.ContactID {
+			continue
+		}
+		if !seen[e.ContactID] {
+			seals.kept = append(seals.kept, e.ContactID)
+		}
+		if known {
+			left = append(left, was)
+		}
+	}
+	seals.queue(b, sealContacts, sqlTheseContacts)
+	if len(left) > 0 {
+		b.Queue("delete from projection.contact_seal where contact_id = any ($1)", left)
+	}
+}
+
+func (w *write) queueAddressSeals(b *pgx.Batch) {
+	var seals sealed
+	seen := map[int64]bool{}
+	for _, a := range w.addressInserts {
+		seen[a.Row.ID] = true
+		seals.plain = append(seals.plain, a.Row.ID)
+	}
+	for _, a := range w.addressUpdates {
+		seen[a.Row.ID] = true
+		seals.kept = append(seals.kept, a.Row.ID)
+	}
+	var left []int64
+	for i := range w.addressLedger {
+		e := &w.addressLedger[i]
+		was, known := w.step.ledger.addresses[e.Booking]
+		if was == e.AddressID {
+			continue
+		}
+		if !seen[e.AddressID] {
+			seals.kept = append(seals.kept, e.AddressID)
+		}
+		if known {
+			left = append(left, was)
+		}
+	}
+	seals.queue(b, sealAddresses, sqlTheseAddresses)
+	if len(left) > 0 {
+		b.Queue(sqlForgetAddresses, left)
+	}
+}

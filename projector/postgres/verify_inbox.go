@@ -1,0 +1,214 @@
+package postgres
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/store"
+)
+
+// Held implements projector.Inspector.
+func (db *Database) Held(ctx context.Context, r projector.Range) ([]projector.Held, error) {
+	rows, err := db.pool.Query(ctx, `
+		select sequence, referral, type, id, coalesce(crn, ''), coalesce(noms, ''), emitted, occurred, received, stored, source, sha256,
+			sha256(body) = sha256, false as other
+		from projection.event where sequence between $1 and $2
+		union all
+		select sequence, '00000000-0000-0000-0000-000000000000', '', '', '', '', 'epoch', null, null, 'epoch', '', '', true, true
+		from projection.other_sequence o
+		where sequence between $1 and $2 and not exists (select from projection.event e where e.sequence = o.sequence)
+		order by 1`, r.From, r.To)
+	if err != nil {
+		return nil, fmt.Errorf("reading the inbox from sequence %d: %w", r.From, translate(err))
+	}
+	held, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (projector.Held, error) {
+		var h projector.Held
+		var occurred, received *time.Time
+		var sum []byte
+		err := row.Scan(&h.Sequence, &h.Referral, &h.Type, &h.ID, &h.CRN, &h.NOMS, &h.Emitted, &occurred, &received, &h.Stored, &h.Source, &sum, &h.Intact, &h.Other)
+		h.Occurred, h.Received, h.Sum = orZero(occurred), orZero(received), hex.EncodeToString(sum)
+		return h, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the inbox from sequence %d: %w", r.From, translate(err))
+	}
+	return held, nil
+}
+
+// keyColumns turns identities into the arrays that statements unnest.
+func keyColumns(keys []store.Key) (referrals [][16]byte, types, ids []string) {
+	for _, k := range keys {
+		referrals, types, ids = append(referrals, k.Referral), append(types, string(k.Type)), append(ids, k.ID)
+	}
+	return referrals, types, ids
+}
+
+// First implements projector.Inspector.
+func (db *Database) First(ctx context.Context, keys []store.Key) (map[store.Key]uint64, error) {
+	referrals, types, ids := keyColumns(keys)
+	//nolint:rowserrcheck // ForEachRow checks it
+	rows, err := db.pool.Query(ctx, `
+		select e.referral, e.type, e.id, e.sequence
+		from unnest($1::uuid[], $2::text[], $3::text[]) as k (referral, type, id) join projection.event e using (referral, type, id)`, referrals, types, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking for %d events in the inbox: %w", len(keys), translate(err))
+	}
+	first := map[store.Key]uint64{}
+	var k store.Key
+	var sequence uint64
+	_, err = pgx.ForEachRow(rows, []any{&k.Referral, &k.Type, &k.ID, &sequence}, func() error {
+		first[k] = sequence
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for %d events in the inbox: %w", len(keys), translate(err))
+	}
+	return first, nil
+}
+
+// Outside implements projector.Inspector.
+func (db *Database) Outside(ctx context.Context, last uint64) ([]projector.Finding, error) {
+	return db.findings(ctx, nil, "looking beyond the stream", `
+		select 'extra', sequence, referral, type, id, coalesce(crn, ''), '' from projection.event where sequence > $1 or sequence < 1
+		union all
+		select 'extra', sequence, '00000000-0000-0000-0000-000000000000', '', '', '', '' from projection.other_sequence where sequence > $1 or sequence < 1
+		order by 2`, last)
+}
+
+// findings collects what a query finds about the inbox.
+func (db *Database) findings(ctx context.Context, tx pgx.Tx, doing, query string, args ...any) ([]projector.Finding, error) {
+	ask := db.pool.Query
+	if tx != nil {
+		ask = tx.Query
+	}
+	rows, err := ask(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, translate(err))
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (projector.Finding, error) {
+		f := projector.Finding{Severity: projector.Damaged, Place: projector.InInbox}
+		var sequence int64
+		err := row.Scan(&f.Problem, &sequence, &f.Referral, &f.Event.Type, &f.Event.ID, &f.CRN, &f.URN)
+		f.Sequence = uint64(max(0, sequence))
+		if f.Event.Type != "" {
+			f.Event.Referral = f.Referral
+		}
+		return f, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, translate(err))
+	}
+	return found, nil
+}
+
+// Restore implements projector.Inspector. What stands under the messages' sequences, or
+// later under their identities, goes first; the ledger forgets events that only the
+// inbox had.
+func (db *Database) Restore(ctx context.Context, messages []store.Stored) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	tx, err := db.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	if err := restore(ctx, tx, messages); err != nil {
+		return fmt.Errorf("restoring %d messages from sequence %d in the inbox: %w", len(messages), messages[0].Sequence, translate(err))
+	}
+	return translate(tx.Commit(ctx))
+}
+
+func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
+	var sequences, keySequences []int64
+	var keys []store.Key
+	for i := range messages {
+		sequence := int64(messages[i].Sequence) //nolint:gosec // see put
+		sequences = append(sequences, sequence)
+		if messages[i].Err == nil {
+			keys, keySequences = append(keys, messages[i].Key()), append(keySequences, sequence)
+		}
+	}
+	referrals, types, ids := keyColumns(keys)
+	rows, err := tx.Query(ctx, `
+		with others as (
+			delete from projection.other_sequence where sequence = any ($1)
+		)
+		delete from projection.event e where sequence = any ($1) or exists (
+			select from unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[]) as k (referral, type, id, sequence)
+			where k.referral = e.referral and k.type = e.type and k.id = e.id and e.sequence > k.sequence)
+		returning referral, type, id`, sequences, referrals, types, ids, keySequences)
+	if err != nil {
+		return err
+	}
+	gone, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) {
+		var k store.Key
+		return k, row.Scan(&k.Referral, &k.Type, &k.ID)
+	})
+	if err != nil {
+		return err
+	}
+	var b pgx.Batch
+	for _, k := range gone {
+		if !slices.Contains(keys, k) {
+			hash := delius.HashOf(k)
+			b.Queue("update projection.contact set events = array_remove(events, $2) where referral = $1 and $2 = any (events)", k.Referral, hash)
+			b.Queue("update projection.address set events = array_remove(events, $2) where booking = $1 and $2 = any (events)", k.Referral, hash)
+			b.Queue("insert into projection.due (referral) values ($1)", k.Referral)
+		}
+	}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	return put(ctx, tx, messages)
+}
+
+const (
+	// sqlUnapplied holds for an event e that was never applied although nobody is to look
+	// at it: its referral is neither due nor parked until a retry, and it is not one that
+	// cannot be used.
+	sqlUnapplied = `not exists (select from projection.applied a where a.sequence = e.sequence)
+		and not exists (select from projection.due d where d.referral = e.referral)
+		and not exists (select from projection.parked p where p.referral = e.referral and (p.retry_at is not null or p.event = e.type || ' ' || e.id))`
+
+	// sqlUnnamed holds for an event e whose person is not looked for.
+	sqlUnnamed = `(e.crn is not null or e.noms is not null) and not exists (select from projection.identity i
+		where i.referral = e.referral and i.crn = coalesce(e.crn, '') and i.noms = coalesce(e.noms, ''))`
+)
+
+// Neglected implements projector.Inspector.
+func (db *Database) Neglected(ctx context.Context, referrals []store.Referral) ([]projector.Finding, error) {
+	tx, err := db.beginScan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer rollback(ctx, tx)
+	var all []projector.Finding
+	for _, query := range []string{
+		`select 'unapplied', e.sequence, e.referral, e.type, e.id, coalesce(e.crn, ''), '' from projection.event e
+			where ($1::uuid[] is null or e.referral = any ($1)) and ` + sqlUnapplied + ` order by e.sequence`,
+		`select 'unnamed', e.sequence, e.referral, e.type, e.id, coalesce(e.crn, ''), '' from projection.event e join ` + sqlTypes + ` using (type)
+			where ($1::uuid[] is null or e.referral = any ($1)) and ` + sqlUnnamed + ` order by e.sequence`,
+		`select distinct 'unwritten', 0, e.referral, '', '', '', k.urn || e.referral::text from projection.event e join ` + sqlTypes + ` using (type)
+			where ($1::uuid[] is null or e.referral = any ($1))
+				and exists (select from projection.applied a where a.sequence = e.sequence)
+				and not exists (select from projection.contact l where l.urn = k.urn || e.referral::text)
+				and not exists (select from projection.due d where d.referral = e.referral)
+				and not exists (select from projection.parked p where p.referral = e.referral and p.urn = k.urn || e.referral::text)
+			order by 7`,
+	} {
+		found, err := db.findings(ctx, tx, "looking for what was neglected", query, referrals)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}

@@ -1,0 +1,443 @@
+package projector_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"casdelius/projector"
+	"casdelius/store"
+	"casdelius/store/storetest"
+)
+
+func TestARebuildThatIsKilledAnywhereBesideLiveEventsAndEditsGivesTheRowsOfTheTwin(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	rapid.Check(t, func(r *rapid.T) {
+		histories := storetest.Histories().Draw(r, "histories")
+		rig.begin(r, histories)
+		events := shuffled(r, histories)
+		written := map[string]string{}
+		deliver := func(most int) {
+			n := rapid.IntRange(0, min(most, len(events))).Draw(r, "events")
+			for _, e := range events[:n] {
+				if rapid.Bool().Draw(r, "reaches the inbox") {
+					rig.put(r, e)
+				} else { // its consumer is slow: only the rebuild brings it in
+					rig.stream.add(e)
+					rig.twin.Store(e)
+				}
+			}
+			events = events[n:]
+		}
+		deliver(len(events))
+		if rapid.Bool().Draw(r, "live before") {
+			rig.catchUp(r, histories)
+			rig.edit(r, written)
+		}
+		restart := rapid.Bool().Draw(r, "restart")
+		for kills := rapid.IntRange(0, 3).Draw(r, "kills"); ; kills-- {
+			if rapid.Bool().Draw(r, "the inbox is lost") {
+				rig.emptyInbox(r)
+			}
+			calls := -1
+			if kills > 0 {
+				calls = rapid.IntRange(0, 12).Draw(r, "calls until it is killed")
+			}
+			err := rig.rebuildBeside(r, projector.Rebuild{Restart: restart}, calls, func() {
+				switch rapid.IntRange(0, 9).Draw(r, "beside") {
+				case 8:
+					deliver(2)
+				case 9:
+					rig.catchUp(r, histories)
+					rig.edit(r, written)
+				}
+			})
+			if err == nil {
+				break
+			}
+			require.ErrorIs(r, err, errKilled)
+		}
+		// What came in after the rebuild had read the stream is live's.
+		rig.catchUp(r, histories)
+		rig.requireSettled(r, histories)
+	})
+}
+
+// rebuildBeside rebuilds until it is done or killed, and before each of its steps does
+// something beside.
+func (r *rig) rebuildBeside(t require.TestingT, rebuild projector.Rebuild, calls int, beside func()) error {
+	turn, done := make(chan chan struct{}), make(chan error, 1)
+	db := &fault{Database: r.db, left: calls, beside: func() {
+		over := make(chan struct{})
+		turn <- over
+		<-over
+	}}
+	p := r.on(t, db)
+	go func() {
+		_, err := p.Rebuild(ctx, rebuild)
+		close(turn)
+		done <- err
+	}()
+	defer func() { // also where beside fails
+		for over := range turn {
+			close(over)
+		}
+	}()
+	for over := range turn {
+		func() {
+			defer close(over)
+			beside()
+		}()
+	}
+	return <-done
+}
+
+// catchUp does what live projection does by and by: it fills the inbox and looks at
+// everybody, as the twin does.
+func (r *rig) catchUp(t require.TestingT, histories []storetest.History) {
+	require.NoError(t, r.db.Put(ctx, r.stream.messages))
+	r.look(t, histories)
+}
+
+func (r *rig) emptyInbox(t require.TestingT) {
+	_, err := r.delius.Pool.Exec(ctx, `
+		delete from projection.event; delete from projection.other_sequence; delete from projection.applied;
+		delete from projection.identity; delete from projection.stream`)
+	require.NoError(t, err)
+}
+
+// on is a projector with one worker on a database that may fail.
+func (r *rig) on(t require.TestingT, db projector.Database) *projector.Projector {
+	p, err := projector.New(r.stream, db, projector.Config{Workers: 1, Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return p
+}
+
+var errKilled = errors.New("killed")
+
+// fault is a database whose user is killed after a number of calls: no later one gets
+// through. Before every step something happens beside.
+type fault struct {
+	projector.Database
+	left   int // calls; negative for no end
+	beside func()
+}
+
+func (f *fault) call() error {
+	if f.left == 0 {
+		return errKilled
+	}
+	f.left--
+	return nil
+}
+
+func (f *fault) Load(ctx context.Context, messages []store.Stored) error {
+	if err := f.call(); err != nil {
+		return err
+	}
+	return f.Database.Load(ctx, messages)
+}
+
+func (f *fault) MarkDue(ctx context.Context, referrals []store.Referral) error {
+	if err := f.call(); err != nil {
+		return err
+	}
+	return f.Database.MarkDue(ctx, referrals)
+}
+
+func (f *fault) Begin(ctx context.Context, pick projector.Pick) (projector.Step, error) {
+	f.beside()
+	if err := f.call(); err != nil {
+		return nil, err
+	}
+	step, err := f.Database.Begin(ctx, pick)
+	return &faultyStep{step, f}, err
+}
+
+func (f *fault) Claim(ctx context.Context, by string, restart bool, now time.Time) (projector.Claim, projector.Bookmark, error) {
+	claim, place, err := f.Database.Claim(ctx, by, restart, now)
+	return &faultyClaim{claim, f}, place, err
+}
+
+type faultyStep struct {
+	projector.Step
+	*fault
+}
+
+func (s *faultyStep) Apply(ctx context.Context, decisions []projector.Decision, now time.Time) (projector.Applied, error) {
+	if err := s.call(); err != nil {
+		return projector.Applied{}, err
+	}
+	applied, err := s.Step.Apply(ctx, decisions, now)
+	return applied, errors.Join(err, s.call())
+}
+
+type faultyClaim struct {
+	projector.Claim
+	*fault
+}
+
+func (c *faultyClaim) Reached(ctx context.Context, place projector.Bookmark) error {
+	if err := c.call(); err != nil {
+		return err
+	}
+	return c.Claim.Reached(ctx, place)
+}
+
+// generated are histories of many people, as they are in life.
+func generated(people int) (histories []storetest.History, events []store.Event) {
+	for h := range storetest.Generate(storetest.Options{Seed: 7, People: people, Regions: []string{"N50", "N58"}}) {
+		histories = append(histories, h)
+		for _, e := range h.Events {
+			events = append(events, e.Event)
+		}
+	}
+	return histories, events
+}
+
+func TestARebuildGoesOnWhereItWasKilled(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(60)
+	rig := setup(t, histories)
+	for _, e := range events {
+		rig.twin.Store(e)
+	}
+	rig.stream.add(events...)
+	killed := rig.on(t, &fault{Database: rig.db, left: 6, beside: func() {}})
+	_, err := killed.Rebuild(ctx, projector.Rebuild{By: "the first"})
+	require.ErrorIs(t, err, errKilled)
+
+	var from projector.Bookmark
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "the second", Resumed: func(p projector.Bookmark) { from = p }})
+	require.NoError(t, err)
+	require.Positive(t, from.People)
+	require.Equal(t, len(histories)-from.People, tally.People)
+	require.Zero(t, tally.Messages, "the inbox was complete")
+	rig.twin.Project(time.Now())
+	rig.requireTwin(t)
+
+	tally, err = rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Equal(t, len(histories), tally.People, "one that has ended is not taken up again")
+	require.Zero(t, tally.Rows)
+}
+
+func TestARestartedRebuildBeginsAnew(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(40)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	_, err := rig.on(t, &fault{Database: rig.db, left: 6, beside: func() {}}).Rebuild(ctx, projector.Rebuild{})
+	require.ErrorIs(t, err, errKilled)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{Restart: true})
+	require.NoError(t, err)
+	require.Equal(t, len(histories), tally.People)
+}
+
+func TestASecondRebuildOfEveryoneSaysWhoRunsTheFirst(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(3)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	var second error
+	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 1 on host-a", Progress: func(projector.Progress) {
+		_, second = rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 2 on host-b", Restart: true})
+	}})
+	require.NoError(t, err)
+	require.ErrorIs(t, second, projector.ErrClaimed)
+	require.ErrorContains(t, second, "process 1 on host-a runs it since 20")
+}
+
+func TestARebuildWhoseConnectionIsCutClaimsItAgain(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(30)
+	rig := setup(t, histories)
+	for _, e := range events {
+		rig.twin.Store(e)
+	}
+	rig.stream.add(events...)
+	cut := sync.OnceFunc(func() {
+		_, err := rig.delius.Pool.Exec(ctx, `
+			select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database
+			where locktype = 'advisory' and datname = current_database()`)
+		require.NoError(t, err)
+	})
+	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{Progress: func(p projector.Progress) {
+		if p.Phase == projector.Reconciling {
+			cut()
+		}
+	}})
+	require.NoError(t, err)
+	rig.twin.Project(time.Now())
+	rig.requireTwin(t)
+}
+
+func TestARebuildBringsBackContactsButThoseThatPeopleDeleted(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(10)
+	rig := setup(t, histories)
+	rig.put(t, events...)
+	rig.project(t)
+	contacts, err := rig.delius.Contacts(ctx)
+	require.NoError(t, err)
+	deleted := contacts[len(contacts)/2]
+	require.NoError(t, rig.delius.DeleteContact(ctx, deleted.ID))
+	before, _, err := rig.delius.Portable(ctx)
+	require.NoError(t, err)
+
+	_, err = rig.delius.Pool.Exec(ctx, "delete from delius.contact where soft_deleted = 0")
+	require.NoError(t, err)
+	rig.emptyInbox(t)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Equal(t, len(contacts)-1, tally.Rows)
+	after, _, err := rig.delius.Portable(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
+func TestARebuildMendsBodiesThatAreNotWhatTheirChecksumSays(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(5)
+	rig := setup(t, histories)
+	rig.put(t, events...)
+	rig.project(t)
+	_, err := rig.delius.Pool.Exec(ctx, `update projection.event set body = '{}' where sequence in (2, 3, 7)`)
+	require.NoError(t, err)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Equal(t, 3, tally.Messages)
+	require.Zero(t, tally.Rows)
+	broken, err := rig.db.Broken(ctx)
+	require.NoError(t, err)
+	require.Empty(t, broken)
+}
+
+func TestARebuildOfOnePersonLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(3)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	p := rig.on(t, rig.db)
+	_, err := p.Rebuild(ctx, projector.Rebuild{CRNs: []store.CRN{histories[1].Person.CRN}})
+	require.NoError(t, err)
+	_, err = p.Rebuild(ctx, projector.Rebuild{Referrals: []store.Referral{histories[2].Events[0].Referral}})
+	require.NoError(t, err)
+	contacts, err := rig.delius.Contacts(ctx)
+	require.NoError(t, err)
+	who := map[string]bool{}
+	for _, c := range contacts {
+		who[c.CRN] = true
+	}
+	require.Equal(t, map[string]bool{string(histories[1].Person.CRN): true, string(histories[2].Person.CRN): true}, who)
+
+	_, err = p.Rebuild(ctx, projector.Rebuild{CRNs: []store.CRN{"Z999999"}})
+	require.EqualError(t, err, "no event in the stream names Z999999")
+	_, err = p.Rebuild(ctx, projector.Rebuild{Referrals: []store.Referral{{1}}})
+	require.EqualError(t, err, "no event of referral 01000000-0000-0000-0000-000000000000 is in the stream")
+}
+
+func TestARebuildParksTheReferralsOfPeopleWhomDeliusDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(4)
+	rig := setup(t, histories[1:])
+	rig.stream.add(events...)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Positive(t, tally.Parked)
+	backlog, err := rig.db.Backlog(ctx)
+	require.NoError(t, err)
+	require.Equal(t, tally.Parked, backlog.Parked["person-not-found"].Count)
+	require.Zero(t, backlog.Due)
+}
+
+func TestPeopleWhomAPractitionerHoldsAreLeftDue(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(4)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	tx, err := rig.delius.Pool.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(ctx)) }()
+	_, err = tx.Exec(ctx, "select from delius.offender where crn = $1 for update", histories[0].Person.CRN)
+	require.NoError(t, err)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Positive(t, tally.Left)
+	require.Equal(t, len(histories)-1, tally.People)
+	due, err := rig.db.Due(ctx, time.Now(), 100, nil)
+	require.NoError(t, err)
+	require.Len(t, due, tally.Left)
+}
+
+// A reader that looks all the time sees no contact vanish, no two of one URN, and no
+// two main addresses, while several rebuilds follow one another beside live events.
+func TestAReaderSeesNothingOddDuringRebuilds(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(25)
+	rig := setup(t, histories)
+	half := len(events) / 2
+	rig.put(t, events[:half]...)
+	all := rig.stream.messages
+	for _, e := range events[half:] {
+		rig.twin.Store(e)
+	}
+	live := &stream{messages: append(all[:half:half], (&stream{messages: all}).add(events[half:]...)...)}
+
+	reading, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	var looks atomic.Int64
+	odd := make(chan string, 1)
+	watch.Go(func() {
+		contacts := 0
+		for reading.Err() == nil {
+			was := contacts
+			var twice, mains int
+			err := rig.delius.Pool.QueryRow(ctx, `
+				select (select count(*) from delius.contact where soft_deleted = 0),
+					(select count(*) from (select from delius.contact where soft_deleted = 0 group by external_reference having count(*) > 1) d),
+					(select count(*) from (
+						select from delius.offender_address a join delius.r_standard_reference_list s on s.standard_reference_list_id = a.address_status_id
+						where soft_deleted = 0 and code_value = 'M' group by offender_id having count(*) > 1) m)`).Scan(&contacts, &twice, &mains)
+			if err != nil || contacts < was || twice > 0 || mains > 0 {
+				odd <- time.Now().String()
+				t.Errorf("contacts were %d and are %d, %d URNs twice, %d people with two main addresses: %v", was, contacts, twice, mains, err)
+				return
+			}
+			looks.Add(1)
+		}
+	})
+	var rebuild sync.WaitGroup
+	rebuild.Go(func() {
+		for range 3 {
+			p, err := projector.New(live, rig.db, projector.Config{Workers: 2, Logger: slog.New(slog.DiscardHandler)})
+			if err == nil {
+				_, err = p.Rebuild(ctx, projector.Rebuild{})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := half; i < len(events); i++ {
+		require.NoError(t, rig.db.Put(ctx, live.messages[i:i+1]))
+		_, err := rig.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{events[i].Referral}, Due: true})
+		require.NoError(t, err)
+	}
+	rebuild.Wait()
+	stop()
+	watch.Wait()
+	require.Positive(t, looks.Load())
+	require.Empty(t, odd)
+	rig.reconcile(t)
+	rig.twin.Project(time.Now())
+	rig.requireTwin(t)
+}
