@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/service"
+	"casdelius/ingest"
+	"casdelius/ingest/casapi"
+	"casdelius/store/jetstream"
+)
+
+// cli is what the program can be told, by flags or by the environment.
+type cli struct {
+	Log    command.Log    `embed:"" prefix:"log-"`
+	NATS   command.NATS   `embed:"" prefix:"nats-" group:"The log"`
+	Stream command.Stream `embed:"" prefix:"stream-" group:"The log"`
+	CAS    casOptions     `embed:"" group:"The CAS API"`
+
+	Run      runCommand    `cmd:"" default:"withargs" help:"Run the service (the default)."`
+	Import   importCommand `cmd:"" help:"Store events from files of JSON lines."`
+	Rejected struct {
+		List   listCommand   `cmd:"" help:"List the rejected messages."`
+		Show   showCommand   `cmd:"" help:"Show one rejected message."`
+		Replay replayCommand `cmd:"" help:"Try rejected messages again."`
+	} `cmd:"" help:"Look after the messages that could not become events."`
+}
+
+type casOptions struct {
+	DetailURLs   []string `name:"messaging-consumer-detail-urls" env:"MESSAGING_CONSUMER_DETAIL_URLS" placeholder:"URL,…" help:"Base URLs that details may be fetched from."`
+	TokenURI     string   `name:"oauth2-token-uri" env:"OAUTH2_TOKEN_URI" help:"Token endpoint; without one no token is sent."`
+	ClientID     string   `name:"oauth2-client-id" env:"OAUTH2_CLIENT_ID" help:"Client of the CAS API."`
+	ClientSecret string   `name:"oauth2-client-secret" env:"OAUTH2_CLIENT_SECRET" help:"Its secret."`
+}
+
+const description = `Moves CAS domain events from SQS into the log.
+
+Examples:
+  MESSAGING_CONSUMER_QUEUE=cas-events MESSAGING_CONSUMER_DETAIL_URLS=https://cas.example.com ingest
+  ingest import before-cutover.jsonl
+  ingest rejected list --reason no-person
+  ingest rejected replay --reason detail-not-found
+
+The AWS SDK reads its own variables: AWS_REGION, AWS_ENDPOINT_URL_SQS, credentials.
+Exit codes: 0 done, 1 an error or wrong usage, 130 interrupted.`
+
+// session is what the commands work with.
+type session struct {
+	*cli
+	stdout, stderr io.Writer
+	logger         *slog.Logger
+	registry       *prometheus.Registry
+}
+
+// run parses the arguments, runs the command and gives the exit code. It stops early
+// when ctx ends, or at a signal.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	var c cli
+	return command.Main(ctx, "ingest", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context) error {
+		logs := stderr // the standard output is for what a tool has to say
+		if k.Command() == "run" {
+			logs = stdout
+		}
+		logger, err := c.Log.Logger(logs)
+		if err != nil {
+			return err
+		}
+		return k.Run(&session{&c, stdout, stderr, logger, service.Registry()})
+	})
+}
+
+// openLog connects to the log.
+func (s *session) openLog(ctx context.Context) (*jetstream.Log, error) {
+	return jetstream.Connect(ctx, s.NATS.Config("ingest", s.Stream), s.logger)
+}
+
+// withLog connects to the log, makes what is missing there, and runs f with it.
+func (s *session) withLog(ctx context.Context, f func(*jetstream.Log) error) error {
+	log, err := s.openLog(ctx)
+	if err != nil {
+		return err
+	}
+	if err = log.Ensure(ctx); err == nil {
+		err = f(log)
+	}
+	return errors.Join(err, log.Close())
+}
+
+// withIntake runs f with an intake for the log.
+func (s *session) withIntake(log *jetstream.Log, f func(*ingest.Intake) error) error {
+	details, closing, err := s.details()
+	if err != nil {
+		return err
+	}
+	defer closing()
+	return f(s.intake(details, log))
+}
+
+func (s *session) intake(details ingest.Details, log *jetstream.Log) *ingest.Intake {
+	return ingest.NewIntake(details, log, s.logger, ingest.NewMetrics(s.registry))
+}
+
+// details makes the client of the CAS API. Without a base URL, details that come along
+// are all that there is.
+func (s *session) details() (details ingest.Details, closing func(), err error) {
+	if len(s.CAS.DetailURLs) == 0 {
+		return noDetails{}, func() {}, nil
+	}
+	if s.CAS.TokenURI == "" {
+		s.logger.Warn("details are fetched without a token: OAUTH2_TOKEN_URI is not set")
+	}
+	client, err := casapi.New(casapi.Config{
+		BaseURLs: s.CAS.DetailURLs, TokenURL: s.CAS.TokenURI, ClientID: s.CAS.ClientID, ClientSecret: s.CAS.ClientSecret,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return client, client.Close, nil
+}
+
+// noDetails fetches nothing.
+type noDetails struct{}
+
+func (noDetails) Fetch(_ context.Context, url string) ([]byte, error) {
+	return nil, &ingest.DetailError{Fault: ingest.URLForbidden, Err: fmt.Errorf(
+		"the detail at %s cannot be fetched: set MESSAGING_CONSUMER_DETAIL_URLS to the base URLs that are allowed", url)}
+}
+
+// toolPauses are those of the commands that a person waits for.
+func toolPauses() ingest.Pauses { return ingest.Pauses{First: time.Second, Most: 10 * time.Second} }

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"casdelius/cmd/internal/service"
+	"casdelius/ingest/casapi/casapitest"
+	"casdelius/ingest/sqs/sqstest"
+	"casdelius/store"
+	"casdelius/store/jetstream"
+	"casdelius/store/jetstream/natstest"
+)
+
+const patience = 60 * time.Second
+
+// asProgram makes the test binary be the program itself.
+const asProgram = "CASDELIUS_TEST_AS_INGEST"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// world is what the program talks to.
+type world struct {
+	sqs  *sqstest.Server
+	api  *casapitest.Server
+	nats *natstest.Server
+	log  *jetstream.Log
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	w := &world{sqs: sqstest.Start(t), api: casapitest.Start(t), nats: natstest.Start(t)}
+	_, err := w.sqs.CreateQueue("cas-dlq", sqstest.QueueSettings{})
+	require.NoError(t, err)
+	_, err = w.sqs.CreateQueue("cas", sqstest.QueueSettings{DeadLetterQueue: "cas-dlq", MaxReceiveCount: 10})
+	require.NoError(t, err)
+	w.log, err = jetstream.Connect(t.Context(), jetstream.Config{URL: w.nats.URL(), Replicas: 1}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.log.Close() })
+	require.NoError(t, w.log.Ensure(t.Context()))
+	return w
+}
+
+// tool runs a command against the world and gives its exit code and output.
+func (w *world) tool(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	args = append(args, "--nats-url", w.nats.URL(), "--stream-replicas=1", "--messaging-consumer-detail-urls", w.api.URL(), "--log-level=error",
+		"--oauth2-token-uri", w.api.TokenURL(), "--oauth2-client-id", casapitest.ClientID, "--oauth2-client-secret", casapitest.ClientSecret)
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// program starts the service as a process of its own.
+func (w *world) program(t *testing.T, address string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), asProgram+"=1",
+		"MESSAGING_CONSUMER_QUEUE=cas", "MESSAGING_CONSUMER_DETAIL_URLS="+w.api.URL(),
+		"OAUTH2_TOKEN_URI="+w.api.TokenURL(), "OAUTH2_CLIENT_ID="+casapitest.ClientID, "OAUTH2_CLIENT_SECRET="+casapitest.ClientSecret,
+		"NATS_URL="+w.nats.URL(), "NATS_MONITOR_URL="+w.nats.MonitorURL(), "STREAM_REPLICAS=1", "HTTP_ADDRESS="+address,
+		"AWS_REGION="+sqstest.Region, "AWS_ENDPOINT_URL_SQS="+w.sqs.URL(), "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x")
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd
+}
+
+// event serves the detail of an arrival and gives its notification.
+func (w *world) event() (id, notification string) {
+	id = uuid.NewString()
+	url := w.api.DetailURL(store.PersonArrived, id)
+	w.api.Put(url, fmt.Appendf(nil, `{"id":%q,"timestamp":"2024-05-01T10:00:00Z","eventDetails":{"bookingId":%q}}`, id, uuid.NewString()))
+	return id, sqstest.EnvelopeSNS(fmt.Sprintf(
+		`{"eventType":%q,"version":1,"detailUrl":%q,"personReference":{"identifiers":[{"type":"CRN","value":"X123456"}]}}`,
+		store.PersonArrived, url), string(store.PersonArrived), uuid.NewString(), time.Now())
+}
+
+func (w *world) stored(t *testing.T) map[string]bool {
+	t.Helper()
+	info, err := w.log.Info(t.Context())
+	require.NoError(t, err)
+	found := map[string]bool{}
+	if info.LastSequence == 0 {
+		return found
+	}
+	for e, err := range w.log.Read(t.Context(), 0, info.LastSequence) {
+		require.NoError(t, err)
+		require.NoError(t, e.Err)
+		found[e.ID] = true
+	}
+	return found
+}
+
+// freeAddress is an address that nobody listens at just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	api, err := casapitest.Run("127.0.0.1:0")
+	require.NoError(t, err)
+	api.Close()
+	return strings.TrimPrefix(api.URL(), "http://")
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(text)
+}
+
+func TestTheServiceStopsAtSIGTERMUnderLoadAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	const events = 1000
+	sent := map[string]string{}
+	for range events {
+		id, message := w.event()
+		sent[message] = id
+		_, err := w.sqs.Send("cas", message, nil)
+		require.NoError(t, err)
+	}
+	address := freeAddress(t)
+	program := w.program(t, address)
+	require.Eventually(t, func() bool { return w.sqs.Calls("DeleteMessageBatch") > 20 }, patience, time.Millisecond)
+	for path, want := range map[string]string{
+		"/health": `"circuitBreaker":{"status":"UP"}`, "/health/readiness": `"nats":{"status":"UP"}`,
+		"/health/liveness": `{"status":"UP"}`, "/info": `"name":"ingest"`, "/metrics": `ingest_messages_total{outcome="appended"}`,
+	} {
+		code, body := get(t, "http://"+address+path)
+		require.Equal(t, http.StatusOK, code)
+		require.Contains(t, body, want)
+	}
+	require.NoError(t, program.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, program.Wait(), "exit code 0")
+
+	stored := w.stored(t)
+	queued, err := w.sqs.Messages("cas")
+	require.NoError(t, err)
+	for _, m := range queued {
+		stored[sent[m.Body]] = true
+	}
+	require.Len(t, stored, events)
+
+	w.sqs.Advance(3 * time.Minute)
+	program = w.program(t, address)
+	require.Eventually(t, func() bool {
+		left, err := w.sqs.Messages("cas")
+		require.NoError(t, err)
+		return len(left) == 0
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, program.Process.Signal(os.Interrupt))
+	require.NoError(t, program.Wait())
+	require.Len(t, w.stored(t), events)
+}
+
+func TestTheServiceWaitsForALogThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.nats.Stop()
+	id, message := w.event()
+	_, err := w.sqs.Send("cas", message, nil)
+	require.NoError(t, err)
+	address := freeAddress(t)
+	program := w.program(t, address)
+	require.Eventually(t, func() bool {
+		code, _ := get(t, "http://"+address+"/health/liveness")
+		return code == http.StatusOK
+	}, patience, 10*time.Millisecond)
+	code, body := get(t, "http://"+address+"/health/readiness")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Contains(t, body, "starting")
+
+	require.NoError(t, w.nats.Restart())
+	require.Eventually(t, func() bool {
+		code, _ := get(t, "http://"+address+"/health/readiness")
+		return code == http.StatusOK
+	}, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		left, err := w.sqs.Messages("cas")
+		require.NoError(t, err)
+		return len(left) == 0
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, program.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, program.Wait())
+	require.Eventually(t, func() bool { return w.log.Ready(t.Context()) == nil }, patience, 10*time.Millisecond)
+	require.Equal(t, map[string]bool{id: true}, w.stored(t))
+}
+
+func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id, message := w.event()
+	for i, r := range []store.Rejection{
+		{Reason: store.DetailNotFound, Problem: "404 until the end", MessageID: "first", ReceiveCount: 10, Body: []byte(message)},
+		{Reason: store.Malformed, Problem: "not JSON", MessageID: "second", ReceiveCount: 1, Body: []byte("nonsense")},
+	} {
+		require.NoError(t, w.log.Reject(t.Context(), r), i)
+	}
+
+	code, stdout, stderr := w.tool(t, "rejected", "list")
+	require.Zero(t, code, stderr)
+	require.Equal(t, 3, strings.Count(stdout, "\n"))
+	require.Contains(t, stdout, "404 until the end")
+
+	code, stdout, _ = w.tool(t, "rejected", "list", "--json", "--reason=malformed")
+	require.Zero(t, code)
+	var line rejectedMessage
+	require.NoError(t, json.Unmarshal([]byte(stdout), &line))
+	require.Equal(t, "second", line.Message)
+
+	code, stdout, _ = w.tool(t, "rejected", "show", fmt.Sprint(line.Sequence))
+	require.Zero(t, code)
+	require.Contains(t, stdout, "\n\nnonsense\n")
+
+	code, stdout, stderr = w.tool(t, "rejected", "replay", "--all")
+	require.Equal(t, service.ExitError, code)
+	require.Contains(t, stdout, "1 replayed, 1 failed")
+	require.Contains(t, stderr, fmt.Sprintf("%d: malformed", line.Sequence))
+	require.Equal(t, map[string]bool{id: true}, w.stored(t))
+
+	code, stdout, _ = w.tool(t, "rejected", "list")
+	require.Zero(t, code)
+	require.NotContains(t, stdout, "404", "what was replayed is hidden")
+	_, stdout, _ = w.tool(t, "rejected", "list", "--all")
+	require.Contains(t, stdout, "404")
+
+	code, _, stderr = w.tool(t, "rejected", "show", "99")
+	require.Equal(t, service.ExitError, code)
+	require.Contains(t, stderr, "99")
+}
+
+func TestFilesAreImportedAndBadLinesNamed(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	first, one := w.event()
+	second, two := w.event()
+	folder := t.TempDir()
+	good, bad := filepath.Join(folder, "good.jsonl"), filepath.Join(folder, "bad.jsonl")
+	require.NoError(t, os.WriteFile(good, []byte(one+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(bad, []byte("\nnonsense\n"+two), 0o600))
+
+	code, stdout, stderr := w.tool(t, "import", good)
+	require.Zero(t, code, stderr)
+	require.Equal(t, "1 stored, 0 stored before, 0 failed\n", stdout)
+
+	code, stdout, stderr = w.tool(t, "import", good, bad)
+	require.Equal(t, service.ExitError, code)
+	require.Equal(t, "1 stored, 1 stored before, 1 failed\n", stdout)
+	require.Contains(t, stderr, bad+":2: malformed")
+	require.Equal(t, map[string]bool{first: true, second: true}, w.stored(t))
+
+	code, _, stderr = w.tool(t, "import", filepath.Join(folder, "none"))
+	require.Equal(t, service.ExitError, code)
+	require.Contains(t, stderr, "none: no such file")
+}
+
+func TestWrongUsageIsExplained(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"unknown flag --nonsense":        {"--nonsense"},
+		"unexpected argument nonsense":   {"nonsense"},
+		"log level":                      {"--log-level=loud"},
+		"log format":                     {"--log-format=xml"},
+		"MESSAGING_CONSUMER_QUEUE":       {"--messaging-consumer-detail-urls=https://cas.example"},
+		"MESSAGING_CONSUMER_DETAIL_URLS": {"run", "--messaging-consumer-queue=cas"},
+		`base URL "cas.example"`:         {"--messaging-consumer-queue=cas", "--messaging-consumer-detail-urls=cas.example", "--nats-url=nats://127.0.0.1:1"},
+		"say which to replay":            {"rejected", "replay"},
+		"--reason and --all":             {"rejected", "replay", "--reason=no-person", "--all"},
+		"is none of":                     {"rejected", "list", "--reason=x"},
+		"Replicas is 2":                  {"rejected", "list", "--stream-replicas=2"},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, service.ExitError, run(t.Context(), args, &stdout, &stderr), "%v", args)
+		require.Contains(t, stderr.String(), want)
+	}
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, run(t.Context(), []string{"--help"}, &stdout, &stderr))
+	require.Contains(t, stdout.String(), "STREAM_MAX_BYTES")
+}
+
+func TestWeakSettingsEndTheServiceWhateverElseCannotBeChecked(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	nobody := "http://" + freeAddress(t)
+	s := &session{cli: &cli{}, logger: slog.New(slog.DiscardHandler)}
+	s.NATS.URL, s.NATS.MonitorURL, s.Stream.Replicas = w.nats.URL(), nobody, 3
+	log, err := s.awaitLog(t.Context())
+	require.Nil(t, log)
+	require.ErrorContains(t, err, "num_replicas: have 1")
+	require.ErrorContains(t, err, nobody)
+}
+
+func TestAnInterruptedImportSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"import", "x", "--nats-url", w.nats.URL(), "--stream-replicas=1"}, &stdout, &stderr)
+	require.Equal(t, service.ExitInterrupted, code, stderr.String())
+	require.Contains(t, stderr.String(), "interrupted")
+}

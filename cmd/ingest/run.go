@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"casdelius/cmd/internal/service"
+	"casdelius/ingest"
+	"casdelius/ingest/sqs"
+	"casdelius/store/jetstream"
+)
+
+type runCommand struct {
+	Queue       string `name:"messaging-consumer-queue" env:"MESSAGING_CONSUMER_QUEUE" help:"The queue's name or URL."`
+	HTTPAddress string `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
+}
+
+// Run runs the service until ctx ends.
+func (c *runCommand) Run(ctx context.Context, s *session) error {
+	if c.Queue == "" {
+		return errors.New("no queue is named: set MESSAGING_CONSUMER_QUEUE to its name or URL")
+	}
+	if len(s.CAS.DetailURLs) == 0 {
+		return errors.New("no base URL for details is given: set MESSAGING_CONSUMER_DETAIL_URLS, such as https://cas.example.com")
+	}
+	details, closing, err := s.details()
+	if err != nil {
+		return err
+	}
+	defer closing()
+	queue, err := sqs.Open(ctx, sqs.Config{Queue: c.Queue})
+	if err != nil {
+		return err
+	}
+	stopTracing, err := service.Tracing(ctx, "ingest")
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	endpoints, err := service.Serve("ingest", c.HTTPAddress, s.registry, s.logger)
+	if err != nil {
+		return err
+	}
+	defer endpoints.Close()
+
+	log, err := s.awaitLog(ctx)
+	if err != nil || log == nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // everything that counts is acknowledged
+	consumer, err := ingest.New(ingest.DefaultConfig(), queue, s.intake(details, log), s.logger)
+	if err != nil {
+		return err
+	}
+	endpoints.Started(
+		service.Check{Name: "nats", Serving: true, Run: log.Ready},
+		service.Check{Name: "queue", Serving: true, Run: func(ctx context.Context) error {
+			_, err := queue.Limits(ctx)
+			return err
+		}},
+		service.Check{Name: "circuitBreaker", Run: consumer.Ready},
+	)
+	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())
+	err = consumer.Run(ctx)
+	s.logger.Info("stopped")
+	return err
+}
+
+// awaitLog connects to the log and checks it, for as long as it takes NATS to be
+// there. Whatever else is wrong there is final, settings that lose events above all. No
+// log and no error: ctx ended first.
+func (s *session) awaitLog(ctx context.Context) (*jetstream.Log, error) {
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		log, err := s.openLog(ctx)
+		if err == nil {
+			if err = log.Ensure(ctx); err == nil {
+				return log, nil
+			}
+			_ = log.Close()
+		}
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		var weak *jetstream.SettingsError
+		if errors.As(err, &weak) || !errors.Is(err, jetstream.ErrUnavailable) {
+			return nil, err
+		}
+		s.logger.WarnContext(ctx, "the log is not there yet", "retry", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+}

@@ -1,0 +1,101 @@
+// Package command is what the programs share as commands: options that have the same
+// names everywhere, how arguments are parsed, and what the exit codes mean.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/alecthomas/kong"
+
+	"casdelius/cmd/internal/service"
+	"casdelius/store/jetstream"
+)
+
+// Log are the options of the log lines.
+type Log struct {
+	Level  string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	Format string `env:"LOG_FORMAT" default:"json" help:"json or text."`
+}
+
+// Logger makes the logger that the options describe.
+func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
+	return service.Logger(w, l.Level, l.Format)
+}
+
+// NATS are the options of the connection to the log.
+type NATS struct {
+	URL        string `name:"url" env:"NATS_URL" default:"nats://127.0.0.1:4222" help:"Servers, comma-separated."`
+	Creds      string `env:"NATS_CREDS" help:"Credentials file."`
+	CA         string `name:"ca" env:"NATS_CA" help:"Certificate authorities to trust, a PEM file."`
+	MonitorURL string `name:"monitor-url" env:"NATS_MONITOR_URL" help:"Monitoring ports, comma-separated: with them it is checked that the servers wait for the disk (sync_interval: always) before they acknowledge."`
+}
+
+// Stream are the options of streams that are made.
+type Stream struct {
+	Replicas int   `env:"STREAM_REPLICAS" default:"3" help:"Replicas of a stream that is made: 1, 3 or 5."`
+	MaxBytes int64 `env:"STREAM_MAX_BYTES" default:"1073741824" help:"Size at which the stream of events takes no more, in bytes."`
+}
+
+// Config is the configuration of the log for a program of this name.
+func (n NATS) Config(name string, stream Stream) jetstream.Config {
+	return jetstream.Config{
+		URL: n.URL, Creds: n.Creds, CA: n.CA, MonitorURL: n.MonitorURL, Name: name,
+		Replicas: stream.Replicas, MaxBytes: stream.MaxBytes,
+	}
+}
+
+// Outcome is an error that says what the program exits with, and is no failure: there
+// are changes to make, damage was found.
+type Outcome int
+
+// Error implements error.
+func (o Outcome) Error() string { return fmt.Sprintf("exit code %d", int(o)) }
+
+// exit is what kong panics with instead of ending the process.
+type exit int
+
+// Main parses the arguments into cli, a pointer to a struct of kong, and hands the
+// command that they name to run. It gives the exit code: 0 for no error, that of an
+// [Outcome], 130 if ctx or a signal ended it, 1 for any other error and for wrong
+// usage. A second signal exits at once.
+func Main(ctx context.Context, name, description string, cli any, args []string, stdout, stderr io.Writer, run func(context.Context, *kong.Context) error) (code int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	ctx, stop := service.Signals(ctx)
+	defer stop()
+	parser, err := kong.New(cli, kong.Name(name), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		panic(err) // unreachable: the struct is wrong
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, name)
+		return service.ExitError
+	}
+	var outcome Outcome
+	switch err := run(ctx, command); {
+	case err == nil:
+		return service.ExitOK
+	case errors.As(err, &outcome):
+		return int(outcome)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(stderr, "%s: interrupted; the same command goes on where it was\n", name)
+		return service.ExitInterrupted
+	default:
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return service.ExitError
+	}
+}

@@ -1,0 +1,159 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// checkTime bounds all checks of one request together.
+const checkTime = 3 * time.Second
+
+// Check is one part of a service's health.
+type Check struct {
+	Name string
+	// Serving parts decide whether the service is ready, too: /health/readiness.
+	Serving bool
+	// Run is nil if the part is well; its error is shown to whoever asks.
+	Run func(context.Context) error
+}
+
+// Registry makes a registry that has the metrics of process and runtime.
+func Registry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(),
+		collectors.NewBuildInfoCollector(),
+	)
+	return registry
+}
+
+// Endpoints serves /health, /health/liveness, /health/readiness, /info and /metrics.
+type Endpoints struct {
+	name     string
+	registry *prometheus.Registry
+	logger   *slog.Logger
+	http     http.Server
+	address  string
+	served   chan struct{}
+
+	mu     sync.Mutex
+	checks []Check
+}
+
+// Serve starts to serve at an address such as :8080. Until [Endpoints.Started] the
+// service is alive but not ready.
+func Serve(name, address string, registry *prometheus.Registry, logger *slog.Logger) (*Endpoints, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("serve health and metrics, change HTTP_ADDRESS if it is taken: %w", err)
+	}
+	e := &Endpoints{
+		name: name, registry: registry, logger: logger,
+		address: listener.Addr().String(),
+		served:  make(chan struct{}),
+		checks: []Check{{Name: "start", Serving: true, Run: func(context.Context) error {
+			return errors.New("the service is starting")
+		}}},
+	}
+	e.http = http.Server{Handler: e.handler(), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		defer close(e.served)
+		if err := e.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("health and metrics are not served any more", "error", err)
+		}
+	}()
+	return e, nil
+}
+
+// Address is where the endpoints are served.
+func (e *Endpoints) Address() string { return e.address }
+
+// Started replaces the checks: from now on these decide.
+func (e *Endpoints) Started(checks ...Check) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.checks = checks
+}
+
+// Close stops serving.
+func (e *Endpoints) Close() {
+	_ = e.http.Close()
+	<-e.served
+}
+
+func (e *Endpoints) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, false) })
+	mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, true) })
+	mux.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, status{Status: "UP"})
+	})
+	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, e.info()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// status is the health of the service, or of a part of it: UP or DOWN.
+type status struct {
+	Status     string            `json:"status"`
+	Error      string            `json:"error,omitempty"`
+	Components map[string]status `json:"components,omitempty"`
+}
+
+// health answers 200 if every check is well, else 503.
+func (e *Endpoints) health(w http.ResponseWriter, r *http.Request, serving bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), checkTime)
+	defer cancel()
+	e.mu.Lock()
+	checks := e.checks
+	e.mu.Unlock()
+	answer, code := status{Status: "UP", Components: map[string]status{}}, http.StatusOK
+	for _, c := range checks {
+		if serving && !c.Serving {
+			continue
+		}
+		part := status{Status: "UP"}
+		if err := c.Run(ctx); err != nil {
+			part = status{Status: "DOWN", Error: err.Error()}
+			answer.Status, code = "DOWN", http.StatusServiceUnavailable
+		}
+		answer.Components[c.Name] = part
+	}
+	writeJSON(w, code, answer)
+}
+
+// info says what was built, from what.
+func (e *Endpoints) info() any {
+	build := map[string]string{"name": e.name}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		build["version"], build["go"] = b.Main.Version, b.GoVersion
+		for _, s := range b.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				build["commit"] = s.Value
+			case "vcs.time":
+				build["time"] = s.Value
+			}
+		}
+	}
+	return map[string]any{"build": build}
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // whoever asked is gone
+}

@@ -1,0 +1,108 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/goleak"
+
+	"casdelius/cmd/internal/service"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func get(t *testing.T, e *service.Endpoints, path string) (code int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + e.Address() + path)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(text)
+}
+
+func TestHealthSaysWhichPartIsDown(t *testing.T) {
+	t.Parallel()
+	registry := service.Registry()
+	hits := prometheus.NewCounter(prometheus.CounterOpts{Name: "hits_total"})
+	registry.MustRegister(hits)
+	hits.Inc()
+	e, err := service.Serve("name", "127.0.0.1:0", registry, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+
+	code, _ := get(t, e, "/health/liveness")
+	require.Equal(t, http.StatusOK, code)
+	code, body := get(t, e, "/health/readiness")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Contains(t, body, "the service is starting")
+
+	e.Started(
+		service.Check{Name: "serving", Serving: true, Run: func(context.Context) error { return nil }},
+		service.Check{Name: "other", Run: func(context.Context) error { return errors.New("broken") }},
+	)
+	code, body = get(t, e, "/health/readiness")
+	require.Equal(t, http.StatusOK, code)
+	require.JSONEq(t, `{"status":"UP","components":{"serving":{"status":"UP"}}}`, body)
+	code, body = get(t, e, "/health")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.JSONEq(t, `{"status":"DOWN","components":{"serving":{"status":"UP"},"other":{"status":"DOWN","error":"broken"}}}`, body)
+
+	code, body = get(t, e, "/info")
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, body, `"name":"name"`)
+	_, body = get(t, e, "/metrics")
+	require.Contains(t, body, "hits_total 1")
+	code, _ = get(t, e, "/nothing")
+	require.Equal(t, http.StatusNotFound, code)
+}
+
+func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
+	t.Parallel()
+	first, err := service.Serve("first", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(first.Close)
+	_, err = service.Serve("second", first.Address(), service.Registry(), slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, first.Address())
+	require.ErrorContains(t, err, "HTTP_ADDRESS")
+}
+
+func TestLogLinesNameTheirTrace(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger, err := service.Logger(&out, "INFO", "json")
+	require.NoError(t, err)
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	logger.With("a", 1).DebugContext(t.Context(), "not shown")
+	logger.With("a", 1).InfoContext(trace.ContextWithSpanContext(t.Context(), span), "shown")
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
+	require.Equal(t, span.TraceID().String(), line["trace_id"])
+	require.Equal(t, span.SpanID().String(), line["span_id"])
+	require.EqualValues(t, 1, line["a"])
+}
+
+func TestOddLogSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	_, err := service.Logger(io.Discard, "loud", "json")
+	require.ErrorContains(t, err, `"loud"`)
+	_, err = service.Logger(io.Discard, "info", "xml")
+	require.ErrorContains(t, err, `"xml"`)
+}
+
+func TestTracingWithoutAnEndpointSendsNothing(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+	stop, err := service.Tracing(t.Context(), "name")
+	require.NoError(t, err)
+	stop()
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/alecthomas/kong"
+
+	"casdelius/cmd/internal/command"
+)
+
+// cli is what the program can be told, by flags or by the environment.
+type cli struct {
+	Log      command.Log    `embed:"" prefix:"log-"`
+	NATS     command.NATS   `embed:"" prefix:"nats-" group:"The log"`
+	Stream   command.Stream `embed:"" prefix:"stream-" group:"The log"`
+	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database."`
+
+	Run       runCommand       `cmd:"" default:"withargs" help:"Run the service (the default)."`
+	Rebuild   rebuildCommand   `cmd:"" help:"Make what stands in Delius what the stream says: of everyone, or of some people."`
+	Plan      planCommand      `cmd:"" help:"Show every change that a rebuild would make."`
+	Verify    verifyCommand    `cmd:"" help:"Hold the stream against the inbox, and the inbox against Delius; repair what is damaged."`
+	Migrate   migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection."`
+	History   historyCommand   `cmd:"" help:"Tell the timeline of a person or a referral."`
+	Parked    parkedCommands   `cmd:"" help:"Look after what is parked."`
+	Conflicts conflictsCommand `cmd:"" help:"List the values of people's that events have replaced."`
+}
+
+const description = `Makes what stands in Delius what the CAS events in the log say.
+
+Examples:
+  DELIUS_DATABASE_URL=postgres://… projector migrate
+  DELIUS_DATABASE_URL=postgres://… NATS_URL=nats://… projector run
+  projector run --hold
+  projector plan --crn X123456
+  projector rebuild --rate 2000
+  projector verify --repair
+  projector history X123456
+  projector parked retry --cause staff-not-found
+  projector conflicts --since 24h
+
+Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
+(verify), 1 an error or wrong usage, 130 interrupted.`
+
+// session is what the commands work with.
+type session struct {
+	*cli
+	stdout, stderr io.Writer
+	logger         *slog.Logger
+}
+
+// run parses the arguments, runs the command and gives the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c cli
+	return command.Main(ctx, "projector", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context) error {
+		logs := stderr
+		if k.Command() == "run" {
+			logs = stdout
+		}
+		logger, err := c.Log.Logger(logs)
+		if err != nil {
+			return err
+		}
+		return k.Run(&session{&c, stdout, stderr, logger})
+	})
+}

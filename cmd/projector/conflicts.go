@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"casdelius/projector"
+	"casdelius/projector/postgres"
+	"casdelius/store"
+)
+
+type conflictsCommand struct {
+	CRN   string `name:"crn" placeholder:"CRN" help:"Only of this person."`
+	Since string `placeholder:"TIME" help:"Only from then on: a time, a date of London, or how long ago, such as 24h."`
+	JSON  bool   `name:"json" help:"One JSON object a line."`
+}
+
+// Help implements kong.HelpProvider.
+func (conflictsCommand) Help() string {
+	return `A conflict is a value that a person had set in Delius and that a later event replaced. The value is kept here, so that somebody can look whether the event was right.
+
+Examples:
+  projector conflicts --since 24h
+  projector conflicts --crn X123456 --json`
+}
+
+// conflictLine is a conflict for machines.
+type conflictLine struct {
+	Number   int64     `json:"conflict"`
+	At       time.Time `json:"at"`
+	CRN      store.CRN `json:"crn"`
+	URN      string    `json:"urn,omitempty"`
+	Address  int64     `json:"addressId,omitempty"`
+	Field    string    `json:"field"`
+	Replaced string    `json:"replaced"`
+	With     string    `json:"with"`
+	Events   []string  `json:"events"`
+}
+
+func conflictOf(c projector.Conflict) conflictLine {
+	return conflictLine{c.Number, c.At, c.CRN, c.URN, c.AddressID, c.Field, c.Replaced, c.With, c.EventIDs}
+}
+
+// Run lists conflicts in the order in which they came about.
+func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
+	var filter projector.Filter
+	var err error
+	if filter.CRN, err = parseCRN(c.CRN); err != nil {
+		return err
+	}
+	if filter.Since, err = parseSince(c.Since, time.Now()); err != nil {
+		return err
+	}
+	return s.withDatabase(ctx, func(db *postgres.Database) error {
+		list, err := db.Conflicts(ctx, filter)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			lines := json.NewEncoder(s.stdout)
+			for _, c := range list {
+				if err := lines.Encode(conflictOf(c)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return s.writeConflicts(list)
+	})
+}
+
+func (s *session) writeConflicts(list []projector.Conflict) error {
+	if len(list) == 0 {
+		fmt.Fprintln(s.stdout, "no conflicts")
+		return nil
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHEN\tPERSON\tWHERE\tFIELD\tREPLACED\tWITH\tEVENTS")
+	for _, c := range list {
+		where := c.URN
+		if where == "" {
+			where = fmt.Sprintf("address %d", c.AddressID)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
+	}
+	return table.Flush()
+}
+
+// parseSince takes a time, a date, or how long before now; "" is from the beginning.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	return parseMoment("--since", text, startOfDay)
+}

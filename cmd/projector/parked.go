@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/postgres"
+	"casdelius/store"
+)
+
+type parkedCommands struct {
+	List  parkedListCommand  `cmd:"" default:"withargs" help:"List what is parked, why, and what to do (the default)."`
+	Retry parkedRetryCommand `cmd:"" help:"Try what is parked again at once."`
+}
+
+// Help implements kong.HelpProvider.
+func (parkedCommands) Help() string { return parkedListCommand{}.Help() }
+
+type parkedListCommand struct {
+	CRN   string `name:"crn" placeholder:"CRN" help:"Only of this person."`
+	Cause string `placeholder:"CAUSE" help:"Only for this cause, such as staff-not-found."`
+	JSON  bool   `name:"json" help:"One JSON object a line."`
+}
+
+// Help implements kong.HelpProvider.
+func (parkedListCommand) Help() string {
+	return `Contacts and addresses are tried again by themselves. Events that cannot be used are not: their details never change.
+
+Examples:
+  projector parked
+  projector parked --cause staff-not-found --json
+  projector parked retry --cause staff-not-found`
+}
+
+// parkedLine is something parked, for machines.
+type parkedLine struct {
+	CRN      store.CRN    `json:"crn,omitempty"`
+	NOMS     store.NOMS   `json:"noms,omitempty"`
+	Referral string       `json:"referral"`
+	Kind     string       `json:"kind"` // contact, address or event
+	URN      string       `json:"urn"`
+	Event    *event       `json:"event,omitempty"`
+	Cause    delius.Cause `json:"cause"`
+	Problem  string       `json:"problem"`
+	Remedy   string       `json:"remedy"`
+	Since    time.Time    `json:"since"`
+	Age      int64        `json:"ageSeconds"`
+	Tries    int          `json:"tries"`
+	RetryAt  time.Time    `json:"retryAt,omitzero"`
+}
+
+func parkedLineOf(p *projector.Parked, now time.Time) parkedLine {
+	line := parkedLine{
+		CRN: p.CRN, NOMS: p.NOMS, Referral: p.Referral.String(), Kind: parkedKind(p), URN: p.URN, Cause: p.Cause, Problem: p.Problem,
+		Remedy: p.Cause.Remedy(), Since: p.Since, Age: int64(now.Sub(p.Since).Seconds()), Tries: p.Tries, RetryAt: p.RetryAt,
+	}
+	if len(p.Events) > 0 {
+		line.Event = &eventsOf(p.Events)[0]
+	}
+	return line
+}
+
+func parkedKind(p *projector.Parked) string {
+	switch {
+	case len(p.Events) > 0:
+		return "event"
+	case p.Address:
+		return "address"
+	}
+	return "contact"
+}
+
+// Run lists what is parked, the oldest first.
+func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
+	filter, err := parkedFilter(c.CRN, c.Cause)
+	if err != nil {
+		return err
+	}
+	return s.withDatabase(ctx, func(db *postgres.Database) error {
+		list, err := db.Parked(ctx, filter)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if c.JSON {
+			lines := json.NewEncoder(s.stdout)
+			for i := range list {
+				if err := lines.Encode(parkedLineOf(&list[i], now)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return s.writeParked(list, now)
+	})
+}
+
+func (s *session) writeParked(list []projector.Parked, now time.Time) error {
+	if len(list) == 0 {
+		fmt.Fprintln(s.stdout, "nothing is parked")
+		return nil
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CAUSE\tPERSON\tWHAT\tAGE\tTRIES\tNEXT TRY\tPROBLEM")
+	causes := map[delius.Cause]int{}
+	for i := range list {
+		p := &list[i]
+		causes[p.Cause]++
+		who, what := string(p.CRN), p.URN
+		if who == "" {
+			who = string(p.NOMS)
+		}
+		switch parkedKind(p) {
+		case "event":
+			what = fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
+		case "address":
+			what = "address of " + p.URN
+		}
+		next := "never"
+		switch {
+		case !p.RetryAt.IsZero() && p.RetryAt.After(now):
+			next = "in " + ago(p.RetryAt.Sub(now))
+		case !p.RetryAt.IsZero():
+			next = "now"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
+	}
+	err := table.Flush()
+	fmt.Fprintf(s.stdout, "\n%d parked. What to do:\n", len(list))
+	for _, cause := range delius.Causes() {
+		if n := causes[cause]; n > 0 {
+			fmt.Fprintf(s.stdout, "  %-22s  %3d  %s\n", cause, n, cause.Remedy())
+		}
+	}
+	return err
+}
+
+type parkedRetryCommand struct {
+	CRN   string `name:"crn" xor:"which" placeholder:"CRN" help:"What is parked of this person."`
+	Cause string `xor:"which" placeholder:"CAUSE" help:"What is parked for this cause."`
+	All   bool   `xor:"which" help:"Everything."`
+}
+
+// Help implements kong.HelpProvider.
+func (parkedRetryCommand) Help() string {
+	return `The running service takes them within seconds; nothing else is waited for.
+
+Examples:
+  projector parked retry --cause team-not-found
+  projector parked retry --crn X123456`
+}
+
+// Run makes what is parked be tried again at once.
+func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
+	if c.CRN == "" && c.Cause == "" && !c.All {
+		return errors.New("say what to try again: --crn, --cause or --all")
+	}
+	filter, err := parkedFilter(c.CRN, c.Cause)
+	if err != nil {
+		return err
+	}
+	if c.Cause != "" && !filter.Cause.Retried() {
+		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that trying again is of no use: %s", filter.Cause, filter.Cause.Remedy())
+	}
+	return s.withDatabase(ctx, func(db *postgres.Database) error {
+		n, err := db.RetryParked(ctx, filter)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			fmt.Fprintln(s.stdout, "nothing of that is parked that could be tried again")
+			return nil
+		}
+		fmt.Fprintf(s.stdout, "%s will be tried again at once by the running projector\n", count(n, "parked item"))
+		return nil
+	})
+}
+
+func parkedFilter(crn, cause string) (filter projector.Filter, err error) {
+	if filter.CRN, err = parseCRN(crn); err != nil {
+		return filter, err
+	}
+	filter.Cause = delius.Cause(cause)
+	if cause != "" && !slices.Contains(delius.Causes(), filter.Cause) {
+		names := make([]string, len(delius.Causes()))
+		for i, known := range delius.Causes() {
+			names[i] = string(known)
+		}
+		return filter, fmt.Errorf("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
+	}
+	return filter, nil
+}

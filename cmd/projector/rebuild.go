@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/projection"
+	"casdelius/cmd/internal/service"
+	"casdelius/projector"
+	"casdelius/projector/postgres"
+	"casdelius/store"
+	"casdelius/store/jetstream"
+)
+
+// whom are the options that name people.
+type whom struct {
+	CRN      []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
+	Referral []string `placeholder:"ID" help:"Only the person of this referral: an application's or booking's id; may be given several times."`
+	Workers  int      `default:"2" help:"People's chunks that are worked on at once."`
+	JSON     bool     `name:"json" help:"Print JSON lines."`
+}
+
+// rebuild is the rebuild of whom the options name.
+func (w *whom) rebuild() (projector.Rebuild, error) {
+	var r projector.Rebuild
+	for _, text := range w.CRN {
+		crn := store.ParseCRN(text)
+		if crn == "" {
+			return r, fmt.Errorf("--crn %q is no CRN: want a letter and six digits, such as X123456", text)
+		}
+		r.CRNs = append(r.CRNs, crn)
+	}
+	for _, text := range w.Referral {
+		referral, err := store.ParseReferral(text)
+		if err != nil {
+			return r, fmt.Errorf("--referral %q: %w", text, err)
+		}
+		r.Referrals = append(r.Referrals, referral)
+	}
+	if w.Workers < 1 {
+		return r, fmt.Errorf("--workers %d: want 1 or more", w.Workers)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	r.By = fmt.Sprintf("process %d on %s", os.Getpid(), host)
+	return r, nil
+}
+
+type rebuildCommand struct {
+	whom
+	DryRun  bool `help:"Show every change instead of making it, as plan does; exit 2 if there are any."`
+	Restart bool `help:"Begin anew, also where a rebuild was interrupted."`
+	Rate    int  `placeholder:"N" help:"At most so many events a second, to leave room for others; the default is no limit."`
+}
+
+// Help implements kong.HelpProvider.
+func (rebuildCommand) Help() string {
+	return `Fills the projector's inbox from the stream, then makes what stands in Delius what
+the events say: for everyone, or for whom the options name. What people edited is
+kept as it always is. The service may run meanwhile.
+
+A rebuild of everyone that was interrupted or killed goes on where it was. One runs
+at a time. The rate counts events: first those that are read from the stream, then
+those in the histories of the people looked at.
+
+Examples:
+  projector rebuild --dry-run
+  projector rebuild --crn X123456
+  projector rebuild --rate 2000
+  projector rebuild --restart --workers 4
+
+Exit codes: 0 done, 1 an error (people who could not be rebuilt too), 2 there are
+changes (dry run), 130 interrupted.`
+}
+
+// Run rebuilds.
+func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
+	if c.DryRun {
+		return (&planCommand{c.whom}).Run(ctx, s)
+	}
+	r, err := c.rebuild()
+	if err != nil {
+		return err
+	}
+	if c.Rate < 0 {
+		return fmt.Errorf("--rate %d: want events a second, 1 or more", c.Rate)
+	}
+	r.Rate, r.Restart = c.Rate, c.Restart
+	p, closeAll, err := s.projector(ctx, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	meter := newMeter(s.stderr)
+	r.Progress = func(p projector.Progress) { meter.tell(p) }
+	r.Resumed = func(at projector.Bookmark) {
+		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
+			at.Started.UTC().Format(time.DateTime+" MST"), at.People, at.Person)
+	}
+	tally, err := p.Rebuild(ctx, r)
+	meter.close()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		if len(c.CRN)+len(c.Referral) == 0 {
+			fmt.Fprintf(s.stderr, "paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.\n", meter.where())
+		} else {
+			fmt.Fprintln(s.stderr, "interrupted: the same command does what is left.")
+		}
+		return command.Outcome(service.ExitInterrupted)
+	}
+	if err != nil {
+		return err
+	}
+	return c.report(s, &tally)
+}
+
+// report says what the rebuild came to.
+func (c *rebuildCommand) report(s *session, t *projector.Tally) error {
+	if c.JSON {
+		if err := json.NewEncoder(s.stdout).Encode(totalOf(t)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(s.stdout, "%d people looked at, %d changed: %d rows written. %s\n", t.People, t.Changed, t.Rows, asides(t))
+	}
+	if t.Left > 0 {
+		fmt.Fprintf(s.stderr, "%d referrals are left due: somebody else had their people in hand. The service takes them.\n", t.Left)
+	}
+	if t.Lost > 0 {
+		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which.\n", t.Lost)
+	}
+	if n := len(t.Failed); n > 0 {
+		return fmt.Errorf("%d referrals could not be rebuilt and stay due, %s the first; the log says why", n, t.Failed[0])
+	}
+	if t.Lost > 0 {
+		return errors.New("not everyone could be rebuilt")
+	}
+	return nil
+}
+
+// asides lists what is no change, but worth knowing.
+func asides(t *projector.Tally) string {
+	return strings.TrimSpace(fmt.Sprintf("%d conflicts, %d adopted rows that differ, %d parked.", t.Conflicts, t.AdoptedDiffers, t.Parked))
+}
+
+// projector makes a projector for a command that ends by itself, and what closes it.
+func (s *session) projector(ctx context.Context, workers int) (*projector.Projector, func(), error) {
+	pool, err := s.connect(ctx, workers)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	log, err := jetstream.Connect(ctx, s.NATS.Config("projector", s.Stream), s.logger)
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	closeAll := func() {
+		_ = log.Close() // nothing was published
+		pool.Close()
+	}
+	p, err := projector.New(projection.NewLog(log), db, projector.Config{Workers: workers, Logger: s.logger})
+	if err != nil {
+		closeAll()
+		return nil, nil, err
+	}
+	return p, closeAll, nil
+}

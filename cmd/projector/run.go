@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"casdelius/cmd/internal/projection"
+	"casdelius/cmd/internal/service"
+	"casdelius/projector"
+	"casdelius/projector/postgres"
+	"casdelius/store/jetstream"
+)
+
+type runCommand struct {
+	HTTPAddress string        `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
+	Hold        bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
+	Workers     int           `default:"2" help:"Batches that are worked on at once."`
+	Search      time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
+}
+
+// Run runs the service until ctx ends.
+func (c *runCommand) Run(ctx context.Context, s *session) error {
+	stopTracing, err := service.Tracing(ctx, "projector")
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	registry := service.Registry()
+	endpoints, err := service.Serve("projector", c.HTTPAddress, registry, s.logger)
+	if err != nil {
+		return err
+	}
+	defer endpoints.Close()
+	pool, err := s.connect(ctx, c.Workers)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	log, err := jetstream.Connect(ctx, s.NATS.Config("projector", s.Stream), s.logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // everything that counts is acknowledged
+	if err := log.Ensure(ctx); err != nil {
+		return err
+	}
+	p, err := projector.New(projection.NewLog(log), db, projector.Config{
+		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry,
+	})
+	if err != nil {
+		return err
+	}
+	endpoints.Started(
+		service.Check{Name: "nats", Serving: true, Run: log.Ready},
+		service.Check{Name: "database", Serving: true, Run: db.Ready},
+	)
+	s.logger.InfoContext(ctx, "started", "hold", c.Hold, "http", endpoints.Address())
+	err = p.Run(ctx)
+	s.logger.Info("stopped")
+	return err
+}
+
+func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
+	if s.Database == "" {
+		return nil, errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
+	}
+	return projection.Connect(ctx, s.Database, workers)
+}
+
+type migrateCommand struct{}
+
+// Run makes or updates the schema projection.
+func (migrateCommand) Run(ctx context.Context, s *session) error {
+	pool, err := s.connect(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	before, err := postgres.Version(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if err := postgres.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	after, err := postgres.Version(ctx, pool)
+	switch {
+	case err != nil:
+		return err
+	case before == after:
+		fmt.Fprintf(s.stdout, "schema projection is at version %d already: nothing was done\n", after)
+	case before == 0:
+		fmt.Fprintf(s.stdout, "schema projection was made, at version %d; Delius's own tables were not touched\n", after)
+	default:
+		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"casdelius/projector/postgres"
+	"casdelius/store"
+)
+
+// withDatabase runs f with the database alone: what only looks needs no stream.
+func (s *session) withDatabase(ctx context.Context, f func(*postgres.Database) error) error {
+	pool, err := s.connect(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	return f(db)
+}
+
+// parseWho takes a CRN or a referral.
+func parseWho(text string) (store.CRN, store.Referral, error) {
+	if crn := store.ParseCRN(text); crn != "" {
+		return crn, store.Referral{}, nil
+	}
+	referral, err := store.ParseReferral(text)
+	if err != nil {
+		return "", store.Referral{}, fmt.Errorf("%q is neither a CRN such as X123456 nor the UUID of a referral", text)
+	}
+	return "", referral, nil
+}
+
+// parseCRN takes the value of --crn; "" is everyone.
+func parseCRN(text string) (store.CRN, error) {
+	crn := store.ParseCRN(text)
+	if text != "" && crn == "" {
+		return "", fmt.Errorf("--crn: %q is no CRN: want one such as X123456", text)
+	}
+	return crn, nil
+}
+
+// endOfDay and startOfDay say which moment of a day a date means.
+const (
+	startOfDay = 0
+	endOfDay   = 1
+)
+
+// parseMoment takes a date-time, or a date of London.
+func parseMoment(flag, text string, edge int) (time.Time, error) {
+	if day, err := time.ParseInLocation(time.DateOnly, text, store.London()); err == nil {
+		return day.AddDate(0, 0, edge).Add(-time.Duration(edge) * time.Microsecond).UTC(), nil
+	}
+	at, err := store.ParseTime(text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %q is no time: want one such as 2026-03-01, 2026-03-01T12:00:00 or 2026-03-01T12:00:00Z", flag, text)
+	}
+	return at, nil
+}
+
+// london is a time as people read it, to the second; a dash for none.
+func london(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.In(store.London()).Format(time.DateTime)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// oneLine is a field's value on one line: the lines of an address are told as one,
+// other texts are quoted where they have several.
+func oneLine(field, text string) string {
+	switch {
+	case text == "":
+		return "nothing"
+	case field == "lines":
+		return strings.ReplaceAll(text, "\n", ", ")
+	case strings.Contains(text, "\n"):
+		return fmt.Sprintf("%q", text)
+	}
+	return text
+}
+
+// fromTo is how the value of a field changes.
+func fromTo(field, from, to string) string {
+	if from == "" {
+		return oneLine(field, to)
+	}
+	return oneLine(field, from) + " → " + oneLine(field, to)
+}
+
+// ago is how long ago something was, roughly: 3d 4h, 4h 5m, 5m 6s or 6s.
+func ago(d time.Duration) string {
+	d = max(0, d)
+	hours, minutes, seconds := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case hours >= 24:
+		return fmt.Sprintf("%dd %dh", hours/24, hours%24)
+	case hours > 0:
+		return fmt.Sprintf("%dh %dm", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%dm %ds", minutes, seconds)
+	}
+	return fmt.Sprintf("%ds", seconds)
+}
