@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"casdelius/cmd/internal/service"
+	"casdelius/projector/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("os/signal.loop"), // runs for ever once a signal was asked for
+		goleak.IgnoreAnyFunction("os/signal.signal_recv"))
+}
+
+func TestOnceProjectsEverythingWithoutDifferences(t *testing.T) {
+	t.Parallel()
+	var out, errs output
+	code := run(t.Context(), []string{"--once", "--people", "20", "--rate", "0", "--seed", "1"}, &out, &errs)
+	require.Equal(t, service.ExitOK, code, "%s%s", out.String(), errs.String())
+	require.Contains(t, out.String(), " 0 differences")
+	require.Empty(t, errs.String())
+	requireGone(t, out.String())
+}
+
+func TestADamagedRowIsFound(t *testing.T) {
+	t.Parallel()
+	seed := uint64(1)
+	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0"}
+	c.meddle = func(ctx context.Context, s *system) error {
+		_, err := s.delius.Pool.Exec(ctx, `
+			update delius.contact set notes = 'damaged'
+			where contact_id = (select min(contact_id) from delius.contact)`)
+		return err
+	}
+	var out, errs output
+	require.ErrorIs(t, c.Run(t.Context(), terminal{&out, &errs}), errDiffers)
+	require.Contains(t, out.String(), ": 1 differences\n")
+	require.Contains(t, out.String(), "    + Notes: damaged\n")
+	require.EqualValues(t, service.ExitChanges, errDiffers)
+}
+
+func TestAnInterruptEndsTheLivePictureInOrder(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out := output{on: "To look inside", then: interrupt}
+	var errs output
+	require.Equal(t, service.ExitOK, run(ctx, []string{"--people", "5", "--rate", "1"}, &out, &errs), errs.String())
+	require.Empty(t, errs.String())
+	requireGone(t, out.String())
+}
+
+func TestAnInterruptKeepsOnceFromItsVerdict(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out := output{on: "To look inside", then: interrupt}
+	var errs output
+	require.Equal(t, service.ExitInterrupted, run(ctx, []string{"--once", "--people", "5", "--rate", "1"}, &out, &errs))
+	require.Equal(t, "sandbox: interrupted; the same seed tells the same story from its beginning\n", errs.String())
+}
+
+func TestWrongUsageIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--people", "none"}, {"--people", "0"}, {"--projectors", "0"}, {"--rate", "-1"}, {"unknown"}, {"delius", "--nothing"},
+	} {
+		var out, errs output
+		require.Equal(t, service.ExitError, run(t.Context(), args, &out, &errs), args)
+		require.NotEmpty(t, errs.String())
+	}
+}
+
+func TestDeliusIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	cluster, err := postgrestest.Run(t.Context(), postgrestest.Options{Memory: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	args := []string{"delius", "--database-url", cluster.URL("postgres")}
+
+	var out, errs output
+	require.Equal(t, service.ExitOK, run(t.Context(), args, &out, &errs), errs.String())
+	require.Contains(t, out.String(), "is in database postgres now")
+	conn, err := pgx.Connect(t.Context(), cluster.URL("postgres"))
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is left to be written
+	_, err = conn.Exec(t.Context(), "insert into delius.offender (crn) values ('A123456')")
+	require.NoError(t, err)
+
+	out = output{}
+	require.Equal(t, service.ExitOK, run(t.Context(), args, &out, &errs), errs.String())
+	require.Contains(t, out.String(), "was in database postgres already")
+	var people, providers int
+	require.NoError(t, conn.QueryRow(t.Context(),
+		"select (select count(*) from delius.offender), (select count(*) from delius.probation_area)").Scan(&people, &providers))
+	require.Equal(t, 1, people)
+	require.Equal(t, 12, providers)
+}
+
+func TestDeliusNeverShowsAPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"postgres://me:secret@127.0.0.1:1/db?sslmode=disable", "postgres://me:secret@[::/db"} {
+		var out, errs output
+		require.Equal(t, service.ExitError, run(t.Context(), []string{"delius", "--database-url", url}, &out, &errs))
+		require.NotContains(t, out.String()+errs.String(), "secret")
+	}
+}
+
+func TestAFolderIsTakenOnlyEmpty(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	require.NoError(t, claim(dir))
+	require.NoError(t, claim(dir), "it is still empty")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "sandbox.log"), nil, 0o600))
+	require.ErrorContains(t, claim(dir), "is not empty")
+	require.Error(t, claim(filepath.Join(dir, "sandbox.log")))
+}
+
+var logPath = regexp.MustCompile(`the log of every part: (\S+)`)
+
+// requireGone demands that the temporary folder of a run is no more.
+func requireGone(t *testing.T, out string) {
+	t.Helper()
+	found := logPath.FindStringSubmatch(out)
+	require.NotNil(t, found, out)
+	require.NoDirExists(t, filepath.Dir(found[1]))
+}
+
+// output collects what a program writes, and may do something when a text comes.
+type output struct {
+	on   string
+	then func()
+
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.then != nil && strings.Contains(string(p), o.on) {
+		o.then()
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"casdelius/ingest/casapi/casapitest"
+	"casdelius/ingest/sqs/sqstest"
+)
+
+// Names of the queues.
+const (
+	queueName = "cas-events"
+	deadName  = "cas-events-dlq"
+)
+
+// post is CAS and the way of its notifications to the queue.
+type post struct {
+	cas *casapitest.Server
+	sqs *sqstest.Server
+
+	sent      atomic.Int64 // messages, second deliveries too
+	delivered atomic.Bool  // all that waits for no practitioner
+}
+
+// deliver sends messages at a rate, a second, until all are sent; 0 is as fast as it
+// goes.
+func (p *post) deliver(ctx context.Context, messages []message, perSecond float64) error {
+	limit := rate.Inf
+	if perSecond > 0 {
+		limit = rate.Limit(perSecond)
+	}
+	pace := rate.NewLimiter(limit, 1)
+	for _, m := range messages {
+		if err := pace.Wait(ctx); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := p.send(m); err != nil {
+			return err
+		}
+	}
+	p.delivered.Store(true)
+	return nil
+}
+
+// send raises one event: the detail is there, perhaps only after a moment, and the
+// notification is in the queue.
+func (p *post) send(m message) error {
+	p.cas.Put(m.Source, m.Body)
+	if m.misses > 0 {
+		p.cas.Fail(m.Source, casapitest.Fault{Times: m.misses, Status: http.StatusNotFound})
+	}
+	body := sqstest.EnvelopeSNS(string(m.Notification), string(m.Type), m.id, time.Now())
+	if _, err := p.sqs.Send(queueName, body, nil); err != nil {
+		return fmt.Errorf("send the notification of %s: %w", m.Key(), err)
+	}
+	p.sent.Add(1)
+	return nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"casdelius/cmd/internal/projection"
+	"casdelius/cmd/internal/service"
+	"casdelius/ingest"
+	"casdelius/ingest/casapi"
+	"casdelius/ingest/casapi/casapitest"
+	"casdelius/ingest/sqs"
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/postgres"
+)
+
+// workers of one projector.
+const workers = 2
+
+// serve runs ingest and a number of projectors until ctx ends.
+func (s *system) serve(ctx context.Context, projectors int, committed func(projector.Applied, time.Time)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.ingest(ctx) })
+	for n := range projectors {
+		group.Go(func() error {
+			if err := s.project(ctx, n+1, committed); err != nil {
+				return fmt.Errorf("projector %d: %w", n+1, err)
+			}
+			return nil
+		})
+	}
+	s.health.Started(
+		service.Check{Name: "nats", Serving: true, Run: s.log.Ready},
+		service.Check{Name: "database", Serving: true, Run: s.inbox.Ready},
+	)
+	return group.Wait()
+}
+
+// ingest runs the service ingest.
+func (s *system) ingest(ctx context.Context) (err error) {
+	queue, err := sqs.New(awssqs.NewFromConfig(s.sqs.AWSConfig()), sqs.Config{Queue: queueName})
+	if err != nil {
+		return err
+	}
+	details, err := casapi.New(casapi.Config{
+		BaseURLs: []string{s.cas.URL()}, TokenURL: s.cas.TokenURL(),
+		ClientID: casapitest.ClientID, ClientSecret: casapitest.ClientSecret,
+	})
+	if err != nil {
+		return err
+	}
+	defer details.Close()
+	log, err := s.connectLog(ctx, "ingest")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	logger := s.logger.With("service", "ingest")
+	intake := ingest.NewIntake(details, log, logger, ingest.NewMetrics(s.registry))
+	consumer, err := ingest.New(ingest.DefaultConfig(), queue, intake, logger)
+	if err != nil {
+		return err
+	}
+	return consumer.Run(ctx)
+}
+
+// project runs one of the projectors, all of them on one consumer.
+func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {
+	pool, err := projection.Connect(ctx, s.database, workers)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	// What is parked is tried again more often than in production: here somebody watches.
+	db, err := postgres.New(ctx, pool, postgres.Config{RetryMin: 200 * time.Millisecond, RetryMax: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	log, err := s.connectLog(ctx, fmt.Sprintf("projector %d", number))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	labels := prometheus.Labels{"projector": fmt.Sprint(number)}
+	p, err := projector.New(projection.NewLog(log), db, projector.Config{
+		Workers:   workers,
+		Logger:    s.logger.With("service", "projector", "number", number),
+		Registry:  prometheus.WrapRegistererWith(labels, s.registry),
+		Committed: committed,
+	})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+// retried says whether time can heal what is parked.
+func retried(p delius.Parked) bool { return p.Cause.Retried() }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"casdelius/ingest/sqs/sqstest"
+	"casdelius/projector"
+)
+
+func midway() snapshot {
+	return snapshot{
+		elapsed: 12300 * time.Millisecond, planned: 500, sent: 120, visits: 6, paid: 2,
+		queue: sqstest.Depth{Visible: 3, InFlight: 4}, stream: 110, people: 40, contacts: 90, addresses: 12,
+		Backlog: projector.Backlog{Due: 5, Parked: map[string]projector.ParkedCount{
+			"staff-not-found": {Count: 2}, "bad-detail": {Count: 1},
+		}},
+		p50: 12340 * time.Microsecond, p99: 1234 * time.Millisecond, withheld: "N50A004",
+	}
+}
+
+func TestElsewhereThanOnATerminalThereIsALineEveryFewSeconds(t *testing.T) {
+	t.Parallel()
+	var out, errs output
+	v := newView(terminal{&out, &errs})
+	n := midway()
+	for _, at := range []time.Duration{1, 5, 6, 9, 10} {
+		n.elapsed = at * time.Second
+		v.show(n)
+	}
+	slog.New(v.logs()).Warn("not a line of its own")
+	slog.New(v.logs()).Error("broken")
+	v.close()
+	require.Equal(t, ""+
+		"    5s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n"+
+		"   10s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n",
+		out.String())
+	require.Contains(t, errs.String(), "broken")
+	require.NotContains(t, errs.String(), "not a line")
+}
+
+func TestThePictureIsDrawnOverItselfAndFitsItsTerminal(t *testing.T) {
+	t.Parallel()
+	var out output
+	p := &picture{out: &out, width: func() int { return 60 }}
+	p.show(midway())
+	require.NotContains(t, out.String(), "A\r", "nothing is there yet")
+	first := strings.Count(out.String(), "\r\n")
+	for _, line := range strings.Split(out.String(), "\r\n") {
+		line = strings.NewReplacer(hideCursor, "", toLineEnd, "", toEnd, "").Replace(line)
+		require.Less(t, len([]rune(line)), 60, line)
+	}
+	p.show(midway())
+	require.Contains(t, out.String(), "\x1b[9A\r")
+	require.Equal(t, 9, first)
+	p.close()
+	p.close()
+	require.Equal(t, 1, strings.Count(out.String(), showCursor))
+	drawn := out.String()
+	p.show(midway())
+	require.Equal(t, drawn, out.String(), "what was shown last stays")
+}
+
+func TestThePictureTellsTheWholeStory(t *testing.T) {
+	t.Parallel()
+	before := midway()
+	before.stream, before.elapsed = 10, before.elapsed-2*time.Second
+	require.Equal(t, []string{
+		"  elapsed     12s",
+		"  CAS         120 of 500 messages sent",
+		"  queue       3 waiting, 4 in flight, 0 dead",
+		"  stream      110 events, 50/s; 0 rejected",
+		"  projector   5 referrals due; 0 values of people's replaced",
+		"  Delius      40 people, 90 contacts, 12 addresses",
+		"  by hand     2 of 6 changes by practitioners",
+		"  parked      bad-detail 1, staff-not-found 2   (Delius does not know N50A004 yet)",
+		"  freshness   p50 12.3ms, p99 1.2s from stream to commit",
+		"  ! look",
+	}, drawing(midway(), perSecond(midway(), before), []string{"look"}))
+}
+
+func TestThePictureKeepsTheLatestWarnings(t *testing.T) {
+	t.Parallel()
+	p := &picture{}
+	logger := slog.New(p.logs()).With("service", "ingest").WithGroup("g")
+	logger.Info("all is well")
+	for _, name := range []string{"one", "two", "three", "four"} {
+		logger.Warn(name, "error", errors.New("of\nsome kind"))
+	}
+	require.Len(t, p.warnings, kept)
+	require.Contains(t, p.warnings[0], " two: of some kind")
+	require.Contains(t, p.warnings[2], " four: of some kind")
+}
