@@ -1,0 +1,64 @@
+# Everything that a developer or CI does with this repository. `make` lists it.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+ARGS      ?=
+PKG       ?= ./...
+TESTFLAGS ?=
+BENCH     ?= .
+BENCHTIME ?= 1s
+FUZZTIME  ?= 20s
+
+# The packages that have what is searched for: linking the tests of the others takes
+# most of the time.
+packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench bench-smoke fuzz lint fmt vuln build clean go postgres
+
+help: ## List what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: go postgres ## Run the whole system on this machine; ARGS="--once --people 500" for instance
+	@go build -o bin/sandbox ./cmd/sandbox
+	@bin/sandbox $(ARGS)
+
+test: go postgres ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
+	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
+
+bench: go postgres ## Run the benchmarks; BENCH=Fold for one, BENCHTIME=5s
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m -p 1 $(call packages,Benchmark)
+
+bench-smoke: go postgres ## Run each benchmark once at its smallest size
+	go test -run '^$$' -bench . -benchtime 1x -short -timeout 10m -p 1 $(call packages,Benchmark)
+
+fuzz: go postgres ## Fuzz each target for FUZZTIME=20s; what it finds joins the seeds in testdata
+	@for package in $(call packages,Fuzz); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -d ' ' -f 2); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+lint: go ## Check style, import lines and common mistakes, and that go.mod is tidy
+	go run $(GOLANGCI_LINT) run
+	go mod tidy -diff
+
+fmt: go ## Format the code
+	go run $(GOLANGCI_LINT) fmt
+
+vuln: go ## Look for known vulnerabilities; needs Go's vulnerability database
+	go run $(GOVULNCHECK) ./...
+
+build: go ## Build bin/ingest, bin/projector and bin/sandbox
+	go build -trimpath -o bin/ ./cmd/ingest ./cmd/projector ./cmd/sandbox
+
+clean: ## Remove what was built
+	rm -rf bin
+
+go:
+	@.ci/go
+
+postgres:
+	@.ci/postgres

@@ -1,0 +1,251 @@
+// Package cmd holds the test of compose.yaml, which starts the programs below it.
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/require"
+
+	"casdelius/store"
+)
+
+// The environment that the programs read.
+var (
+	common = []string{
+		"NATS_URL", "NATS_CREDS", "NATS_CA", "NATS_MONITOR_URL", "STREAM_REPLICAS", "STREAM_MAX_BYTES",
+		"HTTP_ADDRESS", "LOG_LEVEL", "LOG_FORMAT",
+	}
+	ingestOnly = []string{
+		"MESSAGING_CONSUMER_QUEUE", "MESSAGING_CONSUMER_DETAIL_URLS",
+		"OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET",
+		"AWS_REGION", "AWS_ENDPOINT_URL_SQS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+	}
+	projectorOnly = []string{"DELIUS_DATABASE_URL"}
+)
+
+const fourteenDays = 14 * 24 * 60 * 60 // in seconds, the longest that SQS keeps a message
+
+// load reads compose.yaml as Compose does, with nothing of this machine's environment
+// but what environment gives.
+func load(t *testing.T, environment ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{filepath.Join("..", "compose.yaml")}, cli.WithEnv(environment))
+	require.NoError(t, err)
+	project, err := options.LoadProject(t.Context())
+	require.NoError(t, err)
+	return project
+}
+
+func natsServers(project *types.Project) []types.ServiceConfig {
+	var servers []types.ServiceConfig
+	for _, name := range slices.Sorted(maps.Keys(project.Services)) {
+		if strings.HasPrefix(project.Services[name].Image, "nats:") {
+			servers = append(servers, project.Services[name])
+		}
+	}
+	return servers
+}
+
+func TestThreeNATSServersKeepEveryEvent(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	servers := natsServers(project)
+	require.Len(t, servers, 3)
+
+	var volumes []string
+	for _, s := range servers {
+		var major, minor, patch int
+		_, err := fmt.Sscanf(s.Image, "nats:%d.%d.%d", &major, &minor, &patch)
+		require.NoError(t, err, "image %s", s.Image)
+		require.GreaterOrEqual(t, slices.Compare([]int{major, minor, patch}, []int{2, 15, 2}), 0, "image %s is older than 2.15.2", s.Image)
+
+		options := natsOptions(t, project, s)
+		require.True(t, options.JetStream)
+		require.True(t, options.SyncAlways, "an acknowledged event must be on disk")
+		require.EqualValues(t, 8<<20, options.MaxPayload)
+		require.Equal(t, s.Name, options.ServerName)
+		require.NotEmpty(t, options.Cluster.Name)
+		var routes []string
+		for _, route := range options.Routes {
+			routes = append(routes, route.Hostname())
+		}
+		require.Equal(t, []string{"nats-1", "nats-2", "nats-3"}, routes)
+
+		store := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == options.StoreDir })
+		require.NotEqual(t, -1, store, "%s has no volume at %s", s.Name, options.StoreDir)
+		volumes = append(volumes, s.Volumes[store].Source)
+	}
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(volumes))), 3, "each server needs a volume of its own")
+}
+
+// natsOptions reads a server's command line and the configuration it names, with the
+// server's own parser.
+func natsOptions(t *testing.T, project *types.Project, s types.ServiceConfig) *server.Options {
+	t.Helper()
+	config := slices.Index(s.Command, "--config")
+	name := slices.Index(s.Command, "--name")
+	require.NotEqual(t, -1, config, "command %v", s.Command)
+	require.NotEqual(t, -1, name, "command %v", s.Command)
+	path := filepath.Join(t.TempDir(), "nats.conf")
+	require.NoError(t, os.WriteFile(path, []byte(mounted(t, project, s, s.Command[config+1])), 0o600))
+	options, err := server.ProcessConfigFile(path)
+	require.NoError(t, err)
+	options.ServerName = s.Command[name+1]
+	return options
+}
+
+// mounted is the content of the inline config that a service finds at a path.
+func mounted(t *testing.T, project *types.Project, s types.ServiceConfig, path string) string {
+	t.Helper()
+	at := slices.IndexFunc(s.Configs, func(c types.ServiceConfigObjConfig) bool { return c.Target == path })
+	require.NotEqual(t, -1, at, "%s has no config at %s", s.Name, path)
+	return project.Configs[s.Configs[at].Source].Content
+}
+
+// queues is the part of the emulator's set-up that matters here.
+type queues struct {
+	Region string
+	Queues []struct {
+		Name       string
+		Attributes map[string]string
+	}
+	Topics        []struct{ Name string }
+	Subscriptions []struct {
+		Topic, Queue string
+		Attributes   map[string]string
+	}
+}
+
+func loadQueues(t *testing.T, project *types.Project) queues {
+	t.Helper()
+	emulator := project.Services["sqs"]
+	var q queues
+	require.NoError(t, json.Unmarshal([]byte(mounted(t, project, emulator, *emulator.Environment["FAUXQS_INIT"])), &q))
+	require.Equal(t, q.Region, *project.Services["ingest"].Environment["AWS_REGION"])
+	return q
+}
+
+func TestQueueKeepsAMessageForAsLongAsItCan(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	q := loadQueues(t, project)
+	attributes := map[string]map[string]string{}
+	for _, queue := range q.Queues {
+		attributes[queue.Name] = queue.Attributes
+		require.Equal(t, strconv.Itoa(fourteenDays), queue.Attributes["MessageRetentionPeriod"], "queue %s", queue.Name)
+	}
+	require.Len(t, attributes, 2)
+
+	main := *project.Services["ingest"].Environment["MESSAGING_CONSUMER_QUEUE"]
+	var redrive struct {
+		DeadLetterTargetArn string
+		MaxReceiveCount     int `json:",string"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(attributes[main]["RedrivePolicy"]), &redrive))
+	require.GreaterOrEqual(t, redrive.MaxReceiveCount, 10)
+	dead, ok := strings.CutPrefix(redrive.DeadLetterTargetArn, "arn:aws:sqs:"+q.Region+":000000000000:")
+	require.True(t, ok, redrive.DeadLetterTargetArn)
+	require.NotEqual(t, main, dead)
+	require.Contains(t, attributes, dead)
+	require.NotContains(t, attributes[dead], "RedrivePolicy")
+}
+
+func TestSubscriptionLetsThroughExactlyTheKnownTypes(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	q := loadQueues(t, project)
+	require.Len(t, q.Topics, 1)
+	require.Len(t, q.Subscriptions, 1)
+	subscription := q.Subscriptions[0]
+	require.Equal(t, q.Topics[0].Name, subscription.Topic)
+	require.Equal(t, *project.Services["ingest"].Environment["MESSAGING_CONSUMER_QUEUE"], subscription.Queue)
+	require.Equal(t, "MessageAttributes", subscription.Attributes["FilterPolicyScope"])
+	require.NotContains(t, subscription.Attributes, "RawMessageDelivery", "the envelope carries the message's id")
+
+	var policy map[string][]store.Type
+	require.NoError(t, json.Unmarshal([]byte(subscription.Attributes["FilterPolicy"]), &policy))
+	require.Equal(t, map[string][]store.Type{"eventType": store.Types()}, policy)
+}
+
+func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
+	t.Parallel()
+	project := load(t, "OAUTH2_TOKEN_URI=http://auth.example/token", "OAUTH2_CLIENT_ID=id", "OAUTH2_CLIENT_SECRET=secret")
+	for name, accepted := range map[string][]string{
+		"ingest":    append(slices.Clone(common), ingestOnly...),
+		"projector": append(slices.Clone(common), projectorOnly...),
+		"migrate":   append(slices.Clone(common), projectorOnly...),
+		"delius":    nil,
+	} {
+		given := project.Services[name].Environment
+		require.Subset(t, accepted, slices.Collect(maps.Keys(given)), "service %s", name)
+	}
+	for _, name := range []string{"ingest", "projector"} {
+		environment := project.Services[name].Environment
+		require.Equal(t, "3", *environment["STREAM_REPLICAS"])
+		require.Equal(t, "nats://nats-1:4222,nats://nats-2:4222,nats://nats-3:4222", *environment["NATS_URL"])
+		require.Equal(t, "http://nats-1:8222,http://nats-2:8222,http://nats-3:8222", *environment["NATS_MONITOR_URL"],
+			"every server is asked how it syncs")
+	}
+	require.Equal(t, "http://auth.example/token", *project.Services["ingest"].Environment["OAUTH2_TOKEN_URI"])
+}
+
+func TestWithoutATokenURIInTheShellTheServiceIsGivenNone(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, load(t).Services["ingest"].Environment["OAUTH2_TOKEN_URI"])
+}
+
+func TestServicesWaitForWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	for name, want := range map[string]map[string]string{
+		"delius":  {"postgres": types.ServiceConditionHealthy},
+		"migrate": {"postgres": types.ServiceConditionHealthy},
+		"ingest": {
+			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
+			"sqs": types.ServiceConditionHealthy,
+		},
+		"projector": {
+			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
+			"delius":  types.ServiceConditionCompletedSuccessfully,
+			"migrate": types.ServiceConditionCompletedSuccessfully,
+		},
+	} {
+		got := map[string]string{}
+		for needed, dependency := range project.Services[name].DependsOn {
+			got[needed] = dependency.Condition
+		}
+		require.Equal(t, want, got, "service %s", name)
+	}
+}
+
+func TestEveryProgramIsBuilt(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	for service, program := range map[string]string{"ingest": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox"} {
+		build := project.Services[service].Build
+		require.NotNil(t, build, "service %s", service)
+		require.Equal(t, program, build.Target, "service %s", service)
+		require.Contains(t, build.DockerfileInline, "./cmd/"+program)
+		require.Contains(t, build.DockerfileInline, "AS "+program+"\n")
+	}
+}
+
+func TestOnlyThisMachineReachesThePorts(t *testing.T) {
+	t.Parallel()
+	for _, s := range load(t).Services {
+		for _, port := range s.Ports {
+			require.Equal(t, "127.0.0.1", port.HostIP, "service %s, port %s", s.Name, port.Published)
+		}
+	}
+}

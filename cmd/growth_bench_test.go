@@ -1,0 +1,163 @@
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"casdelius/cmd/internal/projection"
+	"casdelius/projector"
+	"casdelius/projector/postgres"
+	"casdelius/store"
+	"casdelius/store/storetest"
+)
+
+// BenchmarkLiveBesideRebuild measures how long live events take from the stream to
+// their commit, 99 of 100 of them, while rebuilds follow one another at half the speed
+// that they reach alone, against none running.
+func BenchmarkLiveBesideRebuild(b *testing.B) {
+	size, live := 100_000, 3000
+	if testing.Short() {
+		size, live = 10_000, 200
+	}
+	program := buildProjector(b)
+	for b.Loop() {
+		l := newLarge(b, program, size)
+		l.rebuild(b)
+		rate := float64(size) / l.rebuild(b).took.Seconds() / 2
+		l.project(b, liveEvents(0, 200), 0) // the new consumer has all that is old to pass
+		undisturbed, _ := l.project(b, liveEvents(1, live), 100)
+		rebuilding, stop := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		group.Go(func() {
+			for rebuilding.Err() == nil {
+				_ = l.command(rebuilding, fmt.Sprintf("--rate=%.0f", rate), "--restart").Run() // it is killed at the end
+			}
+		})
+		disturbed, _ := l.project(b, liveEvents(2, live), 100)
+		stop()
+		group.Wait()
+		alone, beside := p99(undisturbed), p99(disturbed)
+		b.ReportMetric(float64(alone.Milliseconds()), "alone-p99-ms")
+		b.ReportMetric(float64(beside.Milliseconds()), "beside-p99-ms")
+		b.ReportMetric(float64(beside)/float64(alone), "times-alone")
+	}
+}
+
+// BenchmarkLiveGrowth measures what a live event costs where the stream and the tables
+// are large against where they are small: the median of five runs on each, in turn.
+func BenchmarkLiveGrowth(b *testing.B) {
+	small, big, live := 10_000, 100_000, 5000
+	if testing.Short() {
+		small, big, live = 1000, 10_000, 500
+	}
+	program := buildProjector(b)
+	for b.Loop() {
+		var took [2][]time.Duration
+		var sizes [2]*large
+		for i, events := range []int{small, big} {
+			sizes[i] = newLarge(b, program, events)
+			sizes[i].rebuild(b)
+			sizes[i].project(b, liveEvents(0, 200), 0) // the new consumer has all that is old to pass
+		}
+		for run := range 5 {
+			for i, l := range sizes {
+				events := liveEvents(uint64(run+10), live)
+				_, each := l.project(b, events, 0)
+				took[i] = append(took[i], each)
+			}
+		}
+		of := func(i int) time.Duration { return slices.Sorted(slices.Values(took[i]))[len(took[i])/2] }
+		b.ReportMetric(float64(of(0).Microseconds()), "small-µs/event")
+		b.ReportMetric(float64(of(1).Microseconds()), "big-µs/event")
+		b.ReportMetric(float64(of(1))/float64(of(0)), "times-small")
+	}
+}
+
+// liveEvents are events that no large stream holds, in the order in which they are
+// emitted.
+func liveEvents(seed uint64, n int) (events []store.Event) {
+	for h := range storetest.Generate(storetest.Options{Seed: 1000 + seed, People: min(n/10, livePeople)}) {
+		for _, e := range h.Events {
+			events = append(events, e.Event)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b store.Event) int { return a.Emitted.Compare(b.Emitted) })
+	return events[:min(n, len(events))]
+}
+
+// project projects events live, so many a second or, for 0, as fast as can be. It gives
+// how long each that it applied took from the stream to its commit, and the time for each.
+func (l *large) project(b *testing.B, events []store.Event, rate int) (took []time.Duration, each time.Duration) {
+	b.Helper()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	pool, err := projection.Connect(ctx, l.url, 2)
+	require.NoError(b, err)
+	defer pool.Close()
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	require.NoError(b, err)
+	var mu sync.Mutex
+	before, err := l.log.Info(ctx)
+	require.NoError(b, err)
+	p, err := projector.New(projection.NewLog(l.log), db, projector.Config{Logger: slog.New(slog.DiscardHandler), Committed: func(a projector.Applied, at time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, d := range a.People {
+			for _, f := range d.Applied {
+				took = append(took, at.Sub(f.Stored))
+			}
+		}
+	}})
+	require.NoError(b, err)
+	done := make(chan error, 1)
+	go func() { done <- p.Run(running) }()
+	applied := func(n int) { // a rebuild beside takes some of the events
+		require.Eventually(b, func() bool {
+			is := 0
+			err := l.pool.QueryRow(ctx, "select count(*) from projection.applied where sequence > $1", before.LastSequence).Scan(&is)
+			return err == nil && is == n
+		}, patience, 5*time.Millisecond)
+	}
+	warm := min(20, len(events)/2) // events until it runs
+	publishAll(b, l.log, slices.Values(events[:warm]))
+	applied(warm)
+	mu.Lock()
+	took = nil
+	mu.Unlock()
+	start := time.Now()
+	publishAll(b, l.log, paced(events[warm:], rate))
+	applied(len(events))
+	each = time.Since(start) / time.Duration(len(events)-warm)
+	stop()
+	require.NoError(b, <-done)
+	return took, each
+}
+
+// paced gives so many events a second; 0: as fast as they are taken.
+func paced(events []store.Event, rate int) iter.Seq[store.Event] {
+	if rate == 0 {
+		return slices.Values(events)
+	}
+	return func(yield func(store.Event) bool) {
+		pace := time.NewTicker(time.Second / time.Duration(rate))
+		defer pace.Stop()
+		for _, e := range events {
+			if <-pace.C; !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// p99 is what 99 of 100 stay below.
+func p99(took []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(took))[len(took)*99/100]
+}

@@ -1,0 +1,290 @@
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"casdelius/cmd/internal/projection"
+	"casdelius/ingest"
+	"casdelius/ingest/casapi"
+	"casdelius/ingest/casapi/casapitest"
+	"casdelius/ingest/sqs"
+	"casdelius/ingest/sqs/sqstest"
+	"casdelius/projector"
+	"casdelius/projector/delius/deliustest"
+	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/postgrestest"
+	"casdelius/store/jetstream"
+	"casdelius/store/jetstream/natstest"
+	"casdelius/store/storetest"
+)
+
+const (
+	queueName   = "cas-events"
+	deadLetters = "cas-events-dlq"
+
+	patience = 90 * time.Second // for what has to happen
+	glance   = 10 * time.Millisecond
+
+	stopLimit = 10 * time.Second // that a service promises to end within
+)
+
+// ctx is for what has to be done also while a test is being cleaned up after.
+var ctx = context.Background()
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, migrate)) }
+
+// migrate makes the projector's tables in the template of every test's database.
+func migrate(ctx context.Context, conn *pgx.Conn) error {
+	pool, err := pgxpool.New(ctx, conn.Config().ConnString())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return postgres.Migrate(ctx, pool)
+}
+
+// system is every part that the services need around them, over their real protocols,
+// and a twin that knows the same world and hears of the same events.
+type system struct {
+	sqs      *sqstest.Server
+	cas      *casapitest.Server
+	nats     *natstest.Server
+	delius   postgrestest.Delius
+	database string // its URL
+	log      *jetstream.Log
+	twin     *deliustest.Twin
+	said     *journal
+	progress *progress
+}
+
+// setup starts the parts, but no service, with a Delius where nobody lives yet.
+func setup(t *testing.T) *system {
+	t.Helper()
+	db := postgrestest.New(t)
+	return setupOn(t, db.Delius, db.URL)
+}
+
+// setupOn is setup with a database that has both schemas.
+func setupOn(t *testing.T, delius postgrestest.Delius, url string) *system {
+	t.Helper()
+	s := &system{
+		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t),
+		delius: delius, database: url, said: newJournal(t), progress: newProgress(),
+	}
+	_, err := s.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
+	require.NoError(t, err)
+	_, err = s.sqs.CreateQueue(queueName, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 10})
+	require.NoError(t, err)
+	s.log = s.connect(t, "test")
+	t.Cleanup(func() { _ = s.log.Close() })
+	require.NoError(t, s.log.Ensure(ctx))
+	for _, region := range storetest.Regions() {
+		for _, code := range storetest.Staff(region)[2:] { // the stand-in has the first two
+			_, err := delius.AddStaff(ctx, code)
+			require.NoError(t, err)
+		}
+	}
+	return s
+}
+
+// manager is everybody's.
+var manager = postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}
+
+// admit adds people to Delius, and makes the twin of what Delius now knows.
+func (s *system) admit(t *testing.T, people ...storetest.Person) {
+	t.Helper()
+	var added []postgrestest.Person
+	for _, p := range people {
+		added = append(added, postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: manager})
+	}
+	require.NoError(t, s.delius.AddPeople(ctx, added))
+	world, err := s.delius.World(ctx)
+	require.NoError(t, err)
+	s.twin = deliustest.New(world)
+}
+
+func (s *system) connect(t *testing.T, name string) *jetstream.Log {
+	t.Helper()
+	log, err := jetstream.Connect(ctx, jetstream.Config{
+		URL: s.nats.URL(), MonitorURL: s.nats.MonitorURL(), Name: name, Replicas: 1,
+		Timeout: 5 * time.Second, AckWait: 5 * time.Second, Linger: 50 * time.Millisecond,
+	}, s.said.logger(name))
+	require.NoError(t, err)
+	return log
+}
+
+// instance is a service that runs.
+type instance struct {
+	registry *prometheus.Registry
+	ready    func(context.Context) error
+	stop     func() // as SIGTERM does; a second call does nothing
+}
+
+// start runs a service until it is stopped, or the test ends.
+func start(t *testing.T, name string, service func(context.Context) error, closing ...func()) *instance {
+	t.Helper()
+	running, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- service(running) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(stopLimit):
+			t.Errorf("%s did not stop within %s", name, stopLimit)
+			if err := <-ended; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, f := range closing {
+			f()
+		}
+	})
+	t.Cleanup(stop)
+	return &instance{stop: stop}
+}
+
+// ingest starts the service ingest as its program does, but with short pauses.
+func (s *system) ingest(t *testing.T) *instance {
+	t.Helper()
+	queue, err := sqs.New(awssqs.NewFromConfig(s.sqs.AWSConfig()), sqs.Config{Queue: queueName})
+	require.NoError(t, err)
+	details := s.details(t)
+	log := s.connect(t, "ingest")
+	registry := prometheus.NewRegistry()
+	config := ingest.DefaultConfig()
+	config.Pauses = ingest.Pauses{First: 20 * time.Millisecond, Most: 200 * time.Millisecond}
+	config.Visibility = 5 * time.Second
+	intake := ingest.NewIntake(details, log, s.said.logger("ingest"), ingest.NewMetrics(registry))
+	service, err := ingest.New(config, queue, intake, s.said.logger("ingest"))
+	require.NoError(t, err)
+	i := start(t, "ingest", service.Run, func() { _ = log.Close() }, details.Close)
+	i.registry, i.ready = registry, service.Ready
+	return i
+}
+
+func (s *system) details(t *testing.T) *casapi.Client {
+	t.Helper()
+	client, err := casapi.New(casapi.Config{
+		BaseURLs: []string{s.cas.URL()}, TokenURL: s.cas.TokenURL(),
+		ClientID: casapitest.ClientID, ClientSecret: casapitest.ClientSecret, Timeout: 5 * time.Second,
+	})
+	require.NoError(t, err)
+	return client
+}
+
+// project starts a projector as its program does, but with short pauses, on
+// connections of its own and the durable consumer that all of them share.
+func (s *system) project(t *testing.T, change ...func(*projector.Config)) *instance {
+	t.Helper()
+	config := projector.Config{
+		Sweep: 20 * time.Millisecond, Search: 200 * time.Millisecond, Retry: 5 * time.Millisecond,
+		Logger: s.said.logger("projector"), Registry: prometheus.NewRegistry(), Committed: s.progress.committed,
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	pool, err := projection.Connect(ctx, s.database, 2)
+	require.NoError(t, err)
+	db, err := postgres.New(ctx, pool, postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond})
+	require.NoError(t, err)
+	log := s.connect(t, "projector")
+	p, err := projector.New(projection.NewLog(log), db, config)
+	require.NoError(t, err)
+	i := start(t, "projector", p.Run, func() { _ = log.Close() }, pool.Close)
+	i.registry, i.ready = config.Registry.(*prometheus.Registry), db.Ready
+	return i
+}
+
+// run starts one of each service.
+func (s *system) run(t *testing.T) (ingest, projector *instance) {
+	t.Helper()
+	return s.ingest(t), s.project(t)
+}
+
+// counted is the value of a counter, of the one with this label value if it has labels.
+func (i *instance) counted(t *testing.T, name, label string) int {
+	t.Helper()
+	families, err := i.registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if label == "" || metric.GetLabel()[0].GetValue() == label {
+				return int(metric.GetCounter().GetValue())
+			}
+		}
+	}
+	return 0
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	require.Eventually(t, holds, patience, glance, "waiting until %s", what)
+}
+
+// settle waits until everything that was raised is in the stream, and everything in
+// the stream is projected or parked.
+func (s *system) settle(t *testing.T) {
+	t.Helper()
+	why := ""
+	if !waitFor(func() bool { why = s.unsettled(t); return why == "" }) {
+		t.Fatalf("it does not settle: %s", why)
+	}
+}
+
+// waitFor waits until a condition holds, for as long as patience lasts.
+func waitFor(holds func() bool) bool {
+	tick := time.NewTicker(glance)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if holds() {
+			return true
+		}
+	}
+	return false
+}
+
+// unsettled says what is still on its way. It looks at the parts in the order in which
+// an event passes them: what has left one is then seen in the next.
+func (s *system) unsettled(t *testing.T) string {
+	t.Helper()
+	depth, err := s.sqs.Depth(queueName)
+	if err != nil || depth != (sqstest.Depth{}) {
+		return fmt.Sprintf("the queue holds %+v %v", depth, err)
+	}
+	info, err := s.log.Info(ctx)
+	if err != nil {
+		return fmt.Sprintf("the stream: %v", err)
+	}
+	db, err := postgres.New(ctx, s.delius.Pool, postgres.Config{})
+	if err != nil {
+		return fmt.Sprintf("the database: %v", err)
+	}
+	gaps, err := db.Missing(ctx, info.LastSequence)
+	if err != nil || len(gaps) > 0 {
+		return fmt.Sprintf("the inbox lacks %v %v", gaps, err)
+	}
+	backlog, err := db.Backlog(ctx)
+	if err != nil || backlog.Due > 0 {
+		return fmt.Sprintf("%d referrals are due %v", backlog.Due, err)
+	}
+	return ""
+}
