@@ -2,6 +2,7 @@ package projector_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -97,7 +98,12 @@ func (r *rig) another(t require.TestingT, log projector.Log) *projector.Projecto
 
 // put puts events into the stream and the inbox.
 func (r *rig) put(t require.TestingT, events ...store.Event) {
-	require.NoError(t, r.db.Put(ctx, r.stream.add(events...)))
+	messages := r.stream.add(events...)
+	err := r.db.Put(ctx, messages)
+	for errors.Is(err, projector.ErrRetry) { // somebody else put one there in the same moment
+		err = r.db.Put(ctx, messages)
+	}
+	require.NoError(t, err)
 	for _, e := range events {
 		r.twin.Store(e)
 	}

@@ -31,7 +31,10 @@ func Fold(events []*Event) Desired {
 		}
 		return a.Compare(&b.Event)
 	})
-	out := Desired{Contacts: make([]Contact, 0, len(events)/2+1)}
+	var out Desired
+	if len(events) > 0 {
+		out.Contacts = make([]Contact, 0, len(events)/2+1)
+	}
 	for len(events) > 0 {
 		n := run(events, func(e *Event) bool { return e.Referral == events[0].Referral })
 		out.foldReferral(events[:n:n])
