@@ -120,7 +120,8 @@ func (v *vandal) damage(t *rapid.T) {
 		own = `select l.offender_address_id from projection.address l join delius.offender_address a using (offender_address_id)
 			join delius.user_ u on u.user_id = a.created_by_user_id where a.soft_deleted = 0 and u.distinguished_name = 'Cas3AndDelius' order by 1`
 		live   = `select contact_id from projection.contact join delius.contact using (contact_id) where soft_deleted = 0 order by 1`
-		events = "select sequence from projection.event order by 1"
+		// One that was moved beyond the stream has another number now, and was damaged already.
+		events = "select sequence from projection.event where sequence < 1000000 order by 1"
 		others = "select sequence from projection.other_sequence order by 1"
 	)
 	switch what := rapid.SampledFrom([]string{
