@@ -119,7 +119,7 @@ func (v *vandal) damage(t *rapid.T) {
 			where a.last_updated_datetime = s.updated order by 1`
 		own = `select l.offender_address_id from projection.address l join delius.offender_address a using (offender_address_id)
 			join delius.user_ u on u.user_id = a.created_by_user_id where a.soft_deleted = 0 and u.distinguished_name = 'Cas3AndDelius' order by 1`
-		live   = `select contact_id from projection.contact join delius.contact using (contact_id) where soft_deleted = 0 order by 1`
+		live = `select contact_id from projection.contact join delius.contact using (contact_id) where soft_deleted = 0 order by 1`
 		// One that was moved beyond the stream has another number now, and was damaged already.
 		events = "select sequence from projection.event where sequence < 1000000 order by 1"
 		others = "select sequence from projection.other_sequence order by 1"
