@@ -16,6 +16,12 @@ import (
 // transaction. It is idempotent: of one event the lowest sequence of the stream
 // stays, in whatever order they come.
 func (db *Database) Put(ctx context.Context, messages []store.Stored) error {
+	return db.inOne(ctx, messages, "putting messages into the inbox", put)
+}
+
+// inOne does something with messages in one transaction; doing says what. Of no messages
+// nothing is done.
+func (db *Database) inOne(ctx context.Context, messages []store.Stored, doing string, do func(context.Context, pgx.Tx, []store.Stored) error) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -24,8 +30,8 @@ func (db *Database) Put(ctx context.Context, messages []store.Stored) error {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if err := put(ctx, tx, messages); err != nil {
-		return fmt.Errorf("putting %d messages from sequence %d into the inbox: %w", len(messages), messages[0].Sequence, translate(err))
+	if err := do(ctx, tx, messages); err != nil {
+		return fmt.Errorf("%s, %d from sequence %d: %w", doing, len(messages), messages[0].Sequence, translate(err))
 	}
 	return translate(tx.Commit(ctx))
 }

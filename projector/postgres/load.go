@@ -46,18 +46,7 @@ var stagingColumns = []string{
 // Load implements projector.Loader: like [Database.Put], but the messages are copied
 // into a temporary table first, which is faster by the thousand.
 func (db *Database) Load(ctx context.Context, messages []store.Stored) error {
-	if len(messages) == 0 {
-		return nil
-	}
-	tx, err := db.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer rollback(ctx, tx)
-	if err := load(ctx, tx, messages); err != nil {
-		return fmt.Errorf("loading %d messages from sequence %d into the inbox: %w", len(messages), messages[0].Sequence, translate(err))
-	}
-	return translate(tx.Commit(ctx))
+	return db.inOne(ctx, messages, "loading messages into the inbox", load)
 }
 
 func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {

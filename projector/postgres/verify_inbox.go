@@ -112,18 +112,7 @@ func (db *Database) findings(ctx context.Context, tx pgx.Tx, doing, query string
 // later under their identities, goes first; the ledger forgets events that only the
 // inbox had.
 func (db *Database) Restore(ctx context.Context, messages []store.Stored) error {
-	if len(messages) == 0 {
-		return nil
-	}
-	tx, err := db.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer rollback(ctx, tx)
-	if err := restore(ctx, tx, messages); err != nil {
-		return fmt.Errorf("restoring %d messages from sequence %d in the inbox: %w", len(messages), messages[0].Sequence, translate(err))
-	}
-	return translate(tx.Commit(ctx))
+	return db.inOne(ctx, messages, "restoring messages in the inbox", restore)
 }
 
 func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
