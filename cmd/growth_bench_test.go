@@ -23,40 +23,47 @@ import (
 // their commit, 99 of 100 of them, while rebuilds follow one another at half the speed
 // that they reach alone, against none running.
 func BenchmarkLiveBesideRebuild(b *testing.B) {
-	size, live := 100_000, 3000
+	live := 3000
 	if testing.Short() {
-		size, live = 10_000, 200
+		live = 200
 	}
-	program := buildProjector(b)
-	for b.Loop() {
-		l := newLarge(b, program, size)
-		l.rebuild(b)
-		rate := float64(size) / l.rebuild(b).took.Seconds() / 2
-		l.project(b, liveEvents(0, 200), 0) // the new consumer has all that is old to pass
-		undisturbed, _ := l.project(b, liveEvents(1, live), 100)
-		rebuilding, stop := context.WithCancel(ctx)
-		var group sync.WaitGroup
-		group.Go(func() {
-			for rebuilding.Err() == nil {
-				_ = l.command(rebuilding, fmt.Sprintf("--rate=%.0f", rate), "--restart").Run() // it is killed at the end
-			}
-		})
-		disturbed, _ := l.project(b, liveEvents(2, live), 100)
-		stop()
-		group.Wait()
-		alone, beside := p99(undisturbed), p99(disturbed)
-		b.ReportMetric(float64(alone.Milliseconds()), "alone-p99-ms")
-		b.ReportMetric(float64(beside.Milliseconds()), "beside-p99-ms")
-		b.ReportMetric(float64(beside)/float64(alone), "times-alone")
-	}
+	bySize(b, func(b *testing.B, program string, events int) {
+		for b.Loop() {
+			measureBeside(b, program, events, live)
+		}
+	})
+}
+
+func measureBeside(b *testing.B, program string, size, live int) {
+	b.Helper()
+	l := newLarge(b, program, size)
+	l.rebuild(b)
+	rate := float64(size) / l.rebuild(b).took.Seconds() / 2
+	l.project(b, liveEvents(0, 200), 0) // the new consumer has all that is old to pass
+	undisturbed, _ := l.project(b, liveEvents(1, live), 100)
+	rebuilding, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for rebuilding.Err() == nil {
+			_ = l.command(rebuilding, "rebuild", fmt.Sprintf("--rate=%.0f", rate), "--restart").Run() // it is killed at the end
+		}
+	})
+	disturbed, _ := l.project(b, liveEvents(2, live), 100)
+	stop()
+	group.Wait()
+	alone, beside := p99(undisturbed), p99(disturbed)
+	b.ReportMetric(float64(alone.Milliseconds()), "alone-p99-ms")
+	b.ReportMetric(float64(beside.Milliseconds()), "beside-p99-ms")
+	b.ReportMetric(float64(beside)/float64(alone), "times-alone")
 }
 
 // BenchmarkLiveGrowth measures what a live event costs where the stream and the tables
-// are large against where they are small: the median of five runs on each, in turn.
+// are large, as large as any of the sizes, against where they are small: the median of
+// five runs on each, in turn.
 func BenchmarkLiveGrowth(b *testing.B) {
-	small, big, live := 10_000, 100_000, 5000
+	small, big, live := 10_000, slices.Max(streamSizes(b)), 5000
 	if testing.Short() {
-		small, big, live = 1000, 10_000, 500
+		small, live = 1000, 500
 	}
 	program := buildProjector(b)
 	for b.Loop() {

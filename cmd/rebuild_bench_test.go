@@ -10,11 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +28,7 @@ import (
 	"casdelius/store/storetest"
 )
 
-var rebuildSizes = flag.String("rebuild.events", "10000,100000", "sizes of BenchmarkRebuild, in events; up to 1000000")
+var sizes = flag.String("events", "10000,100000", "how large the streams of the benchmarks are, in events; up to 1000000")
 
 // BenchmarkRebuild measures `projector rebuild`, the program as it is shipped, on a
 // database that waits for its disk:
@@ -42,20 +40,34 @@ var rebuildSizes = flag.String("rebuild.events", "10000,100000", "sizes of Bench
 //
 // An iteration is one of each.
 func BenchmarkRebuild(b *testing.B) {
-	sizes := strings.Split(*rebuildSizes, ",")
-	if testing.Short() {
-		sizes = []string{"10000"}
-	}
+	bySize(b, func(b *testing.B, program string, events int) {
+		for b.Loop() {
+			measureRebuild(b, program, events)
+		}
+	})
+}
+
+// bySize measures the program with each of the sizes; with a small one only where time
+// is short.
+func bySize(b *testing.B, measure func(b *testing.B, program string, events int)) {
+	b.Helper()
 	program := buildProjector(b)
-	for _, size := range sizes {
+	for _, events := range streamSizes(b) {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) { measure(b, program, events) })
+	}
+}
+
+func streamSizes(b *testing.B) (out []int) {
+	b.Helper()
+	if testing.Short() {
+		return []int{10_000}
+	}
+	for size := range strings.SplitSeq(*sizes, ",") {
 		events, err := strconv.Atoi(size)
 		require.NoError(b, err)
-		b.Run("events="+size, func(b *testing.B) {
-			for b.Loop() {
-				measureRebuild(b, program, events)
-			}
-		})
+		out = append(out, events)
 	}
+	return out
 }
 
 func measureRebuild(b *testing.B, program string, events int) {
@@ -88,19 +100,17 @@ type large struct {
 // livePeople is how many people there are at the least: those of live events.
 const livePeople = 500
 
-// newLarge fills a stream, which is not synced while it is filled, and makes a Delius
-// that has everybody whom it names.
+// newLarge fills a stream, which is synced only from then on, and makes a Delius that has
+// everybody whom it names.
 func newLarge(b *testing.B, program string, events int) *large {
 	b.Helper()
-	l := &large{program: program, events: events, nats: natstest.Start(b, natstest.Options{Lazy: true})}
-	var err error
-	l.log, err = jetstream.Connect(ctx, jetstream.Config{URL: l.nats.URL(), Replicas: 1, Name: "bench", MaxBytes: 8 << 30}, slog.New(slog.DiscardHandler))
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, l.log.Close()) })
-	require.NoError(b, l.log.Ensure(ctx))
+	dir := b.TempDir()
+	people := fillStream(b, dir, events)
+	l := &large{program: program, events: events, nats: natstest.Start(b, natstest.Options{Dir: dir})}
+	l.log = connect(b, l.nats)
 
 	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Fsync: true, Settings: map[string]string{
-		"shared_buffers": "1GB", "max_wal_size": "8GB", "shared_preload_libraries": "pg_stat_statements",
+		"shared_buffers": "1GB", "max_wal_size": "8GB",
 	}})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, cluster.Stop()) })
@@ -110,7 +120,6 @@ func newLarge(b *testing.B, program string, events int) *large {
 	b.Cleanup(l.pool.Close)
 	require.NoError(b, postgrestest.CreateDelius(ctx, l.pool))
 	require.NoError(b, postgres.Migrate(ctx, l.pool))
-	l.exec(b, "create extension pg_stat_statements")
 	delius := postgrestest.Delius{Pool: l.pool}
 	for _, region := range storetest.Regions() {
 		for _, code := range storetest.Staff(region)[2:] {
@@ -118,18 +127,41 @@ func newLarge(b *testing.B, program string, events int) *large {
 			require.NoError(b, err)
 		}
 	}
-	var people []postgrestest.Person
-	publishAll(b, l.log, manyEvents(events, func(p storetest.Person) {
-		people = append(people, postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: manager})
-	}))
-	for h := range storetest.Generate(storetest.Options{Seed: 1, People: livePeople}) {
-		if p := (postgrestest.Person{CRN: h.Person.CRN, NOMS: h.Person.NOMS, Manager: manager}); !slices.Contains(people, p) {
-			people = append(people, p)
-		}
-	}
 	require.NoError(b, delius.AddPeople(ctx, people))
 	l.exec(b, "vacuum analyze")
 	return l
+}
+
+// fillStream fills a stream in a folder and gives whom it names, and the people of live
+// events.
+func fillStream(b *testing.B, dir string, events int) (people []postgrestest.Person) {
+	b.Helper()
+	server, err := natstest.Run(natstest.Options{Dir: dir, Lazy: true})
+	require.NoError(b, err)
+	defer server.Shutdown()
+	log := connect(b, server)
+	require.NoError(b, log.Ensure(ctx))
+	known := map[postgrestest.Person]bool{}
+	add := func(p storetest.Person) {
+		person := postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: manager}
+		if !known[person] {
+			known[person] = true
+			people = append(people, person)
+		}
+	}
+	publishAll(b, log, manyEvents(events, add))
+	for h := range storetest.Generate(storetest.Options{Seed: 1, People: livePeople}) {
+		add(h.Person)
+	}
+	return people
+}
+
+func connect(b *testing.B, server *natstest.Server) *jetstream.Log {
+	b.Helper()
+	log, err := jetstream.Connect(ctx, jetstream.Config{URL: server.URL(), Replicas: 1, Name: "bench", MaxBytes: 8 << 30}, slog.New(slog.DiscardHandler))
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, log.Close()) })
+	return log
 }
 
 // manyEvents are events of as many people as it takes, ten of each referral: what CAS
@@ -187,12 +219,6 @@ func (l *large) exec(b *testing.B, query string) {
 	require.NoError(b, err)
 }
 
-// ran is how long a run of the program took, and how many bytes of memory at most.
-type ran struct {
-	took   time.Duration
-	memory int64
-}
-
 // buildProjector builds the program.
 func buildProjector(b *testing.B) string {
 	b.Helper()
@@ -203,22 +229,17 @@ func buildProjector(b *testing.B) string {
 }
 
 func (l *large) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, l.program, append([]string{"rebuild", "--json"}, args...)...)
+	cmd := exec.CommandContext(ctx, l.program, args...)
 	cmd.Env = append(os.Environ(), "DELIUS_DATABASE_URL="+l.url, "NATS_URL="+l.nats.URL(), "LOG_LEVEL=warn")
-	cmd.Stderr = os.Stderr
 	return cmd
 }
 
 // rebuild rebuilds everyone.
-func (l *large) rebuild(b *testing.B, args ...string) ran {
+func (l *large) rebuild(b *testing.B) ran {
 	b.Helper()
-	cmd := l.command(ctx, args...)
-	start := time.Now()
-	out, err := cmd.Output()
-	took := time.Since(start)
-	require.NoError(b, err)
-	b.Logf("%d events in %s: %s", l.events, took.Round(time.Millisecond), out)
-	return ran{took, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * 1024}
+	r := run(b, l.command(ctx, "rebuild", "--json"))
+	b.Logf("%d events in %s: %s", l.events, r.took.Round(time.Millisecond), r.out)
+	return r
 }
 
 // drain reads the stream and does nothing.

@@ -18,8 +18,8 @@ const (
 	// one follows from how long the last ones took.
 	holding    = 50 * time.Millisecond
 	firstChunk = 20
-	mostPeople = 1000 // of a chunk, which bounds memory where nothing has to be written
-	ahead      = 4    // chunks a worker that may be done or waiting before the slowest is
+	mostPeople = 250 // of a chunk, which bounds memory where nothing has to be written
+	ahead      = 4   // chunks a worker that may be done or waiting before the slowest is
 )
 
 // walk is a rebuild that is under way.

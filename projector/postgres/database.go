@@ -159,16 +159,22 @@ func (db *Database) beginLook(ctx context.Context) (pgx.Tx, error) {
 	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, byKey)
 }
 
-// beginScan starts a transaction that goes through whole tables.
+// beginScan starts a transaction that goes through whole tables, for as long as that takes.
 func (db *Database) beginScan(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, "")
+	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, byScan)
 }
+
+// byScan lets several processes look through a table. What they hand over is next to
+// nothing, because few rows are of interest; the planner cannot know.
+const byScan = `, set_config('statement_timeout', '0', true), set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)`
 
 // byKey has every table read through its indexes. A table that has grown since it was
 // analysed, from nothing in a rebuild, looks so small that reading the whole of it for
 // every few people seems best. A plan is made for each use: one that was made for small
-// arrays would be kept for as long as the connection lives.
+// arrays would be kept for as long as the connection lives. Parallel workers take longer to
+// start than such a look-up takes.
 const byKey = `, set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
+	set_config('max_parallel_workers_per_gather', '0', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
 
 func (db *Database) beginTx(ctx context.Context, options pgx.TxOptions, settings string) (pgx.Tx, error) {

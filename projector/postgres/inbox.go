@@ -141,7 +141,7 @@ const sqlBatch = `
 const sqlPutEvents = `
 with put as (
 	insert into projection.event (referral, type, id, sequence, crn, noms, emitted, occurred, received, stored, source, sha256, body)` + sqlBatch + `
-	on conflict (referral, type, id) do nothing
+	on conflict do nothing
 	returning referral
 ), marked as (
 	insert into projection.due (referral) select distinct referral from put order by 1

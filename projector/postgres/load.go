@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +24,7 @@ with put as (
 		emitted, occurred, received, stored, source, sha256, body
 	from pg_temp.staging
 	order by referral, type, id, sequence
-	on conflict (referral, type, id) do nothing
+	on conflict do nothing
 	returning referral
 ), marked as (
 	insert into projection.due (referral) select distinct referral from put order by 1
@@ -104,13 +103,5 @@ func (s *staged) Err() error { return nil }
 
 // Broken implements projector.Loader.
 func (db *Database) Broken(ctx context.Context) ([]uint64, error) {
-	rows, err := db.pool.Query(ctx, "select sequence from projection.event where sha256(body) <> sha256 order by sequence")
-	if err != nil {
-		return nil, fmt.Errorf("looking for altered bodies: %w", translate(err))
-	}
-	sequences, err := pgx.CollectRows(rows, pgx.RowTo[uint64])
-	if err != nil {
-		return nil, fmt.Errorf("looking for altered bodies: %w", translate(err))
-	}
-	return sequences, nil
+	return collect[uint64](ctx, db.beginScan, "looking for altered bodies", "select sequence from projection.event where sha256(body) <> sha256 order by sequence")
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -29,6 +30,7 @@ func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius
 	if err := s.tx.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, delius.References{}, fmt.Errorf("loading what stands: %w", translate(err))
 	}
+	l.sortContacts()
 	l.spreadAddresses()
 	return l.cases, l.refs, nil
 }
@@ -108,8 +110,7 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 		left join delius.probation_area a using (probation_area_id)
 		left join delius.team t on t.team_id = c.team_id
 		left join delius.staff s on s.staff_id = c.staff_id
-		where c.external_reference = any ($1)
-		order by c.contact_id`, l.urns).Query(func(rows pgx.Rows) error {
+		where c.external_reference = any ($1)`, l.urns).Query(func(rows pgx.Rows) error {
 		var r delius.ContactRow
 		var date, start *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
@@ -202,6 +203,14 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 		})
 		return err
 	})
+}
+
+// sortContacts puts everybody's contacts in the order of their numbers. To have them from
+// the database in that order could mean a walk along all contacts there are.
+func (l *loader) sortContacts() {
+	for i := range l.cases {
+		slices.SortFunc(l.cases[i].Contacts, func(a, b delius.ContactRow) int { return cmp.Compare(a.ID, b.ID) })
+	}
 }
 
 // spreadAddresses gives every person the rows that stand on them, the rows that the

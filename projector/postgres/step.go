@@ -101,25 +101,23 @@ type offender struct {
 // lock locks the offenders that the picked referrals name, and lists the referrals
 // that may be theirs.
 func (s *step) lock(ctx context.Context, picked []store.Referral) (map[int64]offender, []store.Referral, error) {
-	const named = `
-		select offender_id, crn, coalesce(noms_number, '') from delius.offender
-		where soft_deleted = 0 and offender_id in (
-			select o.offender_id from projection.identity i join delius.offender o on o.crn = i.crn
-			where i.referral = any ($1) and i.crn <> ''
-			union
-			select o.offender_id from projection.identity i join delius.offender o on o.noms_number = i.noms
-			where i.referral = any ($1) and i.noms <> '')
-		order by offender_id`
-	query := named + " for no key update skip locked"
-	if s.dry {
-		query = named
+	var crns, noms []string
+	err := s.tx.QueryRow(ctx, `
+		select coalesce(array_agg(distinct crn) filter (where crn <> ''), '{}'), coalesce(array_agg(distinct noms) filter (where noms <> ''), '{}')
+		from projection.identity where referral = any ($1)`, picked).Scan(&crns, &noms)
+	if err != nil {
+		return nil, nil, err
 	}
-	all, err := s.offenders(ctx, query, picked)
+	query := sqlOffenders + " order by offender_id for no key update skip locked"
+	if s.dry {
+		query = sqlOffenders
+	}
+	all, err := s.offenders(ctx, query, crns, noms)
 	if err != nil {
 		return nil, nil, err
 	}
 	locked := map[int64]offender{}
-	var crns, noms []string
+	crns, noms = nil, nil
 	for _, o := range all {
 		locked[o.id] = o
 		crns = append(crns, string(o.crn))
@@ -137,6 +135,10 @@ func (s *step) lock(ctx context.Context, picked []store.Referral) (map[int64]off
 	candidates, err := pgx.CollectRows(rows, pgx.RowTo[store.Referral])
 	return locked, candidates, err
 }
+
+const sqlOffenders = `
+	select offender_id, crn, coalesce(noms_number, '') from delius.offender
+	where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`
 
 func (s *step) offenders(ctx context.Context, query string, args ...any) ([]offender, error) {
 	rows, err := s.tx.Query(ctx, query, args...)
@@ -267,9 +269,7 @@ func (s *step) known(ctx context.Context, histories []history) (map[store.CRN]in
 			noms = append(noms, string(number))
 		}
 	}
-	all, err := s.offenders(ctx, `
-		select offender_id, crn, coalesce(noms_number, '') from delius.offender
-		where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`, crns, noms)
+	all, err := s.offenders(ctx, sqlOffenders, crns, noms)
 	if err != nil {
 		return nil, nil, err
 	}
