@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"casdelius/store"
 )
 
@@ -56,7 +58,10 @@ func KindOf(t store.Type) *Kind {
 }
 
 // URN is the external reference of the contact of this kind of a referral.
-func (k *Kind) URN(r store.Referral) string { return k.urn + r.String() }
+func (k *Kind) URN(r store.Referral) string {
+	id, _ := uuid.UUID(r).MarshalText() // never fails
+	return k.urn + string(id)
+}
 
 // OfficerKind says how the officer of a contact is known.
 type OfficerKind string

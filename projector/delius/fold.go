@@ -21,26 +21,39 @@ type Desired struct {
 // Delius. The result depends on the set of events alone. Each identity must be there
 // once. The slice is sorted in place; unknown types have no effect.
 func Fold(events []*Event) Desired {
-	events = slices.DeleteFunc(events, func(e *Event) bool { return KindOf(e.Type) == nil })
+	events = slices.DeleteFunc(events, func(e *Event) bool { return e.kind == nil })
 	slices.SortFunc(events, func(a, b *Event) int {
 		if c := a.Referral.Compare(b.Referral); c != 0 {
 			return c
 		}
-		if c := KindOf(a.Type).index - KindOf(b.Type).index; c != 0 {
+		if c := a.kind.index - b.kind.index; c != 0 {
 			return c
 		}
 		return a.Compare(&b.Event)
 	})
 	var out Desired
-	if len(events) > 0 {
-		out.Contacts = make([]Contact, 0, len(events)/2+1)
-	}
+	out.grow(events)
 	for len(events) > 0 {
 		n := run(events, func(e *Event) bool { return e.Referral == events[0].Referral })
 		out.foldReferral(events[:n:n])
 		events = events[n:]
 	}
 	return out
+}
+
+// grow makes room for what sorted events make at most.
+func (d *Desired) grow(events []*Event) {
+	referrals, contacts := 0, 0
+	for i, e := range events {
+		switch {
+		case i == 0 || e.Referral != events[i-1].Referral:
+			referrals++
+			contacts++
+		case e.kind != events[i-1].kind:
+			contacts++
+		}
+	}
+	d.Referrals, d.Contacts = slices.Grow(d.Referrals, referrals), slices.Grow(d.Contacts, contacts)
 }
 
 // run is how many of the first events are alike.
@@ -60,8 +73,8 @@ func (d *Desired) foldReferral(events []*Event) {
 	hasBase := false
 	first := len(events)
 	for rest := events; len(rest) > 0; {
-		kind := KindOf(rest[0].Type)
-		n := run(rest, func(e *Event) bool { return KindOf(e.Type) == kind })
+		kind := rest[0].kind
+		n := run(rest, func(e *Event) bool { return e.kind == kind })
 		all := rest[:n:n]
 		usable := d.park(kind, all)
 		switch kind {

@@ -1,18 +1,16 @@
 package delius
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"casdelius/store"
 )
 
-// Event is what one stored event says, read once and folded often.
+// Event is what one stored event says, made by [Read] once and folded often.
 type Event struct {
 	store.Event        // without its Body
 	Sequence    uint64 // in the stream
@@ -24,6 +22,8 @@ type Event struct {
 	Description string    // of the contact; "" for none
 	Officer     Officer   // who recorded it
 	Premises    Premises  // of an arrival or a departure
+
+	kind *Kind // of the contact that it makes; nil for an unknown type
 }
 
 // Premises is the address that an event names.
@@ -32,10 +32,18 @@ type Premises struct {
 	Pieces int // of the two address lines; none means that no address can be made
 }
 
-// HashOf is the hash of an event's identity by which the ledger knows it.
+var polynomial = crc64.MakeTable(crc64.ECMA)
+
+// HashOf is the hash of an event's identity by which the ledger knows it: the CRC-64
+// (ECMA-182) of referral, type, a zero byte and id. It only has to tell the few events
+// of one contact apart, and nobody gains by two that are alike. Ids of one length that
+// differ within eight bytes never are; a hundred random ones hold two that are once in
+// 10¹⁵ contacts. It must not change: the ledger keeps it.
 func HashOf(key store.Key) int64 {
-	sum := key.Hash()
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are wanted, whatever their sign
+	text := append(make([]byte, 0, 128), key.Referral[:]...)
+	text = append(append(text, key.Type...), 0)
+	text = append(text, key.ID...)
+	return int64(crc64.Checksum(text, polynomial)) //nolint:gosec // all 64 bits are wanted, whatever their sign
 }
 
 // Read reads the detail of an event of a known type. It never fails: what is wrong
@@ -45,74 +53,179 @@ func Read(stored *store.Event, sequence uint64) *Event {
 		Event:    *stored,
 		Sequence: sequence,
 		Hash:     HashOf(stored.Key()),
+		At:       stored.Emitted,
+		Officer:  Officer{Kind: Manager},
+		kind:     KindOf(stored.Type),
 	}
 	e.Body = nil
 	if err := e.read(stored.Body); err != nil {
 		e.Problem = err.Error()
 	}
-	e.Text = Normalise(e.Text)
+	e.Text = trimLines(e.Text)
 	return e
 }
 
 func (e *Event) read(body []byte) error {
-	e.At, e.Officer = e.Emitted, Officer{Kind: Manager}
-	switch e.Type {
-	case store.ApplicationSubmitted:
-		return e.readSubmitted(body)
-	case store.ApplicationStatusUpdated:
-		return e.readStatus(body)
-	case store.ReferralSubmitted:
-		_, err := details[struct{}](body)
+	if e.kind == nil {
+		return fmt.Errorf("event type %q has no contact", e.Type)
+	}
+	r := readers.Get().(*reader)
+	defer readers.Put(r)
+	r.start(body)
+	found := false
+	var problem error
+	for name := range r.members() {
+		if string(name) != "eventDetails" {
+			r.skip()
+			continue
+		}
+		found = !r.null()
+		problem = e.readDetails(r)
+	}
+	if err := r.end(); err != nil {
+		return fmt.Errorf("detail cannot be read: %w", err)
+	}
+	if !found {
+		return errors.New("detail has no eventDetails")
+	}
+	return problem
+}
+
+// readDetails reads the eventDetails. Whatever is missing in them is looked for when
+// they are read whole, so that what is no JSON is always said first.
+func (e *Event) readDetails(r *reader) error {
+	switch e.kind {
+	case submitted:
+		return e.readSubmitted(r)
+	case status:
+		return e.readStatus(r)
+	case referred:
+		for range r.members() {
+			r.skip()
+		}
+	case provisional:
+		return e.readBooking(r, "bookedBy")
+	case confirmed:
+		return e.readBooking(r, "confirmedBy")
+	case cancelled:
+		e.readCancelled(r)
+	case arrived:
+		return e.readArrived(r)
+	case departed:
+		return e.readDeparted(r)
+	}
+	return nil
+}
+
+const applicationLine = "Details of the application can be found here:"
+
+func (e *Event) readSubmitted(r *reader) error {
+	var url, submittedAt, cohort, origin string
+	linked := false
+	for name := range r.members() {
+		switch string(name) {
+		case "applicationUrl":
+			linked, url = !r.null(), r.text()
+		case "submittedAt":
+			submittedAt = r.text()
+		case "cohort":
+			cohort = r.only("longDisplayName")
+		case "applicationOrigin":
+			origin = r.text()
+		default:
+			r.skip()
+		}
+	}
+	if !linked {
+		return missing("applicationUrl")
+	}
+	var err error
+	if e.At, err = needed("submittedAt", submittedAt); err != nil {
 		return err
-	case store.BookingProvisionallyMade, store.BookingConfirmed:
-		return e.readBooking(body)
-	case store.BookingCancelled, store.BookingCancelledUpdated:
-		return e.readCancelled(body)
-	case store.PersonArrived, store.PersonArrivedUpdated:
-		return e.readArrived(body)
-	case store.PersonDeparted, store.PersonDepartedUpdated:
-		return e.readDeparted(body)
 	}
-	return fmt.Errorf("event type %q has no contact", e.Type)
+	e.Text = labelled(applicationLine, url)
+	e.Description = ""
+	if name := cohortName(cohort, origin); name != "" {
+		e.Description = trimLines("CAS2 Referral Submitted: " + name)
+	}
+	return nil
 }
 
-// details decodes the eventDetails of a detail body. Duplicate keys were refused
-// when the event came in; checking for them again would only cost.
-func details[T any](body []byte) (*T, error) {
-	var envelope struct {
-		EventDetails *T `json:"eventDetails"`
+func (e *Event) readStatus(r *reader) error {
+	var url, updatedAt, cohort, origin string
+	var s newStatus
+	linked := false
+	for name := range r.members() {
+		switch string(name) {
+		case "applicationUrl":
+			linked, url = !r.null(), r.text()
+		case "updatedAt":
+			updatedAt = r.text()
+		case "cohort":
+			cohort = r.only("longDisplayName")
+		case "applicationOrigin":
+			origin = r.text()
+		case "newStatus":
+			s = r.newStatus()
+		default:
+			r.skip()
+		}
 	}
-	if err := json.Unmarshal(body, &envelope, allowDuplicates); err != nil {
-		return nil, fmt.Errorf("detail cannot be read: %w", err)
+	switch {
+	case !linked:
+		return missing("applicationUrl")
+	case !s.labelled:
+		return missing("newStatus.label")
 	}
-	if envelope.EventDetails == nil {
-		return nil, errors.New("detail has no eventDetails")
+	var err error
+	if e.At, err = needed("updatedAt", updatedAt); err != nil {
+		return err
 	}
-	return envelope.EventDetails, nil
+	text := append(make([]string, 0, 16), labelled("Application status was updated to:", s.label), "", labelled("Details:", s.description))
+	text = append(text, s.bullets...)
+	e.Text = strings.Join(append(text, "", labelled(applicationLine, url)), "\n")
+	tier := "CAS2"
+	if name := cohortName(cohort, origin); name != "" {
+		tier += " " + name
+	}
+	e.Description = trimLines(tier + " Referral Updated - " + s.label)
+	return nil
 }
 
-type recorder struct {
-	StaffCode  string `json:"staffCode"`
-	RegionCode string `json:"probationRegionCode"`
+// newStatus is what became of an application.
+type newStatus struct {
+	labelled           bool
+	label, description string
+	bullets            []string
 }
 
-func (r *recorder) officer() Officer {
-	if r == nil || trim(r.StaffCode) == "" {
-		return Officer{Kind: Manager}
+func (r *reader) newStatus() (s newStatus) {
+	for name := range r.members() {
+		switch string(name) {
+		case "label":
+			s.labelled, s.label = !r.null(), r.text()
+		case "description":
+			s.description = r.text()
+		case "statusDetails":
+			s.bullets = nil
+			for range r.elements() {
+				if label := r.only("label"); label != "" {
+					s.bullets = append(s.bullets, "* "+label)
+				}
+			}
+		default:
+			r.skip()
+		}
 	}
-	return Officer{Kind: Recorder, Region: trim(r.RegionCode), Staff: trim(r.StaffCode)}
-}
-
-type cohort struct {
-	LongDisplayName string `json:"longDisplayName"`
+	return s
 }
 
 // cohortName is how people call the cohort; older events give only the origin.
-func cohortName(c *cohort, origin string) string {
-	if c != nil && trim(c.LongDisplayName) != "" {
-		return trim(c.LongDisplayName)
+func cohortName(cohort, origin string) string {
+	if cohort != "" {
+		return cohort
 	}
-	switch trim(origin) {
+	switch origin {
 	case "homeDetentionCurfew":
 		return "Home Detention Curfew"
 	case "courtBail":
@@ -123,187 +236,159 @@ func cohortName(c *cohort, origin string) string {
 	return ""
 }
 
-const applicationLine = "Details of the application can be found here:"
-
-func (e *Event) readSubmitted(body []byte) error {
-	d, err := details[struct {
-		ApplicationURL *string `json:"applicationUrl"`
-		SubmittedAt    string  `json:"submittedAt"`
-		Cohort         *cohort `json:"cohort"`
-		Origin         string  `json:"applicationOrigin"`
-	}](body)
-	if err != nil {
-		return err
-	}
-	if d.ApplicationURL == nil {
-		return missing("applicationUrl")
-	}
-	if e.At, err = needed("submittedAt", d.SubmittedAt); err != nil {
-		return err
-	}
-	e.Text = labelled(applicationLine, trim(*d.ApplicationURL))
-	if name := cohortName(d.Cohort, d.Origin); name != "" {
-		e.Description = Normalise("CAS2 Referral Submitted: " + name)
-	}
-	return nil
-}
-
-func (e *Event) readStatus(body []byte) error {
-	d, err := details[struct {
-		ApplicationURL *string `json:"applicationUrl"`
-		UpdatedAt      string  `json:"updatedAt"`
-		Cohort         *cohort `json:"cohort"`
-		Origin         string  `json:"applicationOrigin"`
-		NewStatus      struct {
-			Label       *string `json:"label"`
-			Description string  `json:"description"`
-			Details     []struct {
-				Label string `json:"label"`
-			} `json:"statusDetails"`
-		} `json:"newStatus"`
-	}](body)
-	if err != nil {
-		return err
-	}
-	switch {
-	case d.ApplicationURL == nil:
-		return missing("applicationUrl")
-	case d.NewStatus.Label == nil:
-		return missing("newStatus.label")
-	}
-	if e.At, err = needed("updatedAt", d.UpdatedAt); err != nil {
-		return err
-	}
-	label := trim(*d.NewStatus.Label)
-	lines := []string{labelled("Application status was updated to:", label), "", labelled("Details:", trim(d.NewStatus.Description))}
-	for _, detail := range d.NewStatus.Details {
-		if text := trim(detail.Label); text != "" {
-			lines = append(lines, "* "+text)
+func (e *Event) readBooking(r *reader, by string) error {
+	var expected, notes string
+	officer := Officer{Kind: Manager}
+	for name := range r.members() {
+		switch string(name) {
+		case "expectedArrivedAt":
+			expected = r.text()
+		case "notes":
+			notes = r.text()
+		case by:
+			officer = r.officer()
+		default:
+			r.skip()
 		}
 	}
-	e.Text = strings.Join(append(lines, "", labelled(applicationLine, trim(*d.ApplicationURL))), "\n")
-	tier := "CAS2"
-	if name := cohortName(d.Cohort, d.Origin); name != "" {
-		tier += " " + name
-	}
-	e.Description = Normalise(tier + " Referral Updated - " + label)
-	return nil
-}
-
-type provisionalBooking struct {
-	Expected string    `json:"expectedArrivedAt"`
-	Notes    string    `json:"notes"`
-	By       *recorder `json:"bookedBy"`
-}
-
-type confirmedBooking struct {
-	Expected string    `json:"expectedArrivedAt"`
-	Notes    string    `json:"notes"`
-	By       *recorder `json:"confirmedBy"`
-}
-
-func (e *Event) readBooking(body []byte) error {
-	var d *provisionalBooking
-	var err error
-	if e.Type == store.BookingConfirmed {
-		var confirmed *confirmedBooking
-		confirmed, err = details[confirmedBooking](body)
-		d = (*provisionalBooking)(confirmed)
-	} else {
-		d, err = details[provisionalBooking](body)
-	}
-	if err != nil {
-		return err
-	}
-	expected := ""
-	if trim(d.Expected) != "" {
-		at, err := needed("expectedArrivedAt", d.Expected)
+	if expected != "" {
+		at, err := needed("expectedArrivedAt", expected)
 		if err != nil {
 			return err
 		}
-		expected = "Expected arrival date: " + day(at)
+		expected = dated("Expected arrival date:", at)
 	}
-	e.Officer = d.By.officer()
-	e.Text = lines(expected, trim(d.Notes))
+	e.Officer = officer
+	e.Text = lines(expected, notes)
 	return nil
 }
 
-func (e *Event) readCancelled(body []byte) error {
-	d, err := details[struct {
-		Reason      string    `json:"cancellationReason"`
-		Context     string    `json:"cancellationContext"`
-		Notes       string    `json:"notes"`
-		CancelledBy *recorder `json:"cancelledBy"`
-	}](body)
-	if err != nil {
-		return err
-	}
-	e.Officer = d.CancelledBy.officer()
-	e.Text = lines(trim(d.Reason), trim(d.Context), trim(d.Notes))
-	return nil
-}
-
-type premises struct {
-	Line1    string `json:"addressLine1"`
-	Line2    string `json:"addressLine2"`
-	Postcode string `json:"postcode"`
-	Town     string `json:"town"`
-	Region   string `json:"region"`
-}
-
-func (e *Event) readArrived(body []byte) error {
-	d, err := details[struct {
-		Premises   *premises `json:"premises"`
-		ArrivedAt  string    `json:"arrivedAt"`
-		Notes      string    `json:"notes"`
-		RecordedBy *recorder `json:"recordedBy"`
-	}](body)
-	if err != nil {
-		return err
-	}
-	if e.At, err = needed("arrivedAt", d.ArrivedAt); err != nil {
-		return err
-	}
-	address := ""
-	if d.Premises != nil {
-		e.Premises = d.Premises.parse()
-		if at := d.Premises.oneLine(); at != "" {
-			address = "Arrival address: " + at
+// officer is whom an event names as its recorder.
+func (r *reader) officer() Officer {
+	var staff, region string
+	for name := range r.members() {
+		switch string(name) {
+		case "staffCode":
+			staff = r.text()
+		case "probationRegionCode":
+			region = r.text()
+		default:
+			r.skip()
 		}
 	}
-	e.Officer = d.RecordedBy.officer()
-	e.Text = lines("Arrival date: "+day(e.At), address, trim(d.Notes))
+	if staff == "" {
+		return Officer{Kind: Manager}
+	}
+	return Officer{Kind: Recorder, Region: region, Staff: staff}
+}
+
+func (e *Event) readCancelled(r *reader) {
+	var reason, context, notes string
+	officer := Officer{Kind: Manager}
+	for name := range r.members() {
+		switch string(name) {
+		case "cancellationReason":
+			reason = r.text()
+		case "cancellationContext":
+			context = r.text()
+		case "notes":
+			notes = r.text()
+		case "cancelledBy":
+			officer = r.officer()
+		default:
+			r.skip()
+		}
+	}
+	e.Officer = officer
+	e.Text = lines(reason, context, notes)
+}
+
+func (e *Event) readArrived(r *reader) error {
+	var where premises
+	var arrivedAt, notes string
+	officer := Officer{Kind: Manager}
+	for name := range r.members() {
+		switch string(name) {
+		case "premises":
+			where = r.premises()
+		case "arrivedAt":
+			arrivedAt = r.text()
+		case "notes":
+			notes = r.text()
+		case "recordedBy":
+			officer = r.officer()
+		default:
+			r.skip()
+		}
+	}
+	var err error
+	if e.At, err = needed("arrivedAt", arrivedAt); err != nil {
+		return err
+	}
+	e.Officer, e.Premises = officer, where.parse()
+	e.Text = lines(dated("Arrival date:", e.At), where.labelled("Arrival address:"), notes)
 	return nil
 }
 
-func (e *Event) readDeparted(body []byte) error {
-	d, err := details[struct {
-		Premises   *premises `json:"premises"`
-		DepartedAt string    `json:"departedAt"`
-		Reason     string    `json:"reason"`
-		Detail     string    `json:"reasonDetail"`
-		Notes      string    `json:"notes"`
-		RecordedBy *recorder `json:"recordedBy"`
-	}](body)
-	if err != nil {
+func (e *Event) readDeparted(r *reader) error {
+	var where premises
+	var departedAt, reason, detail, notes string
+	officer := Officer{Kind: Manager}
+	for name := range r.members() {
+		switch string(name) {
+		case "premises":
+			where = r.premises()
+		case "departedAt":
+			departedAt = r.text()
+		case "reason":
+			reason = r.text()
+		case "reasonDetail":
+			detail = r.text()
+		case "notes":
+			notes = r.text()
+		case "recordedBy":
+			officer = r.officer()
+		default:
+			r.skip()
+		}
+	}
+	var err error
+	if e.At, err = needed("departedAt", departedAt); err != nil {
 		return err
 	}
-	if e.At, err = needed("departedAt", d.DepartedAt); err != nil {
-		return err
-	}
-	if d.Premises != nil {
-		e.Premises = d.Premises.parse()
-	}
-	e.Officer = d.RecordedBy.officer()
-	e.Text = lines("Departure date: "+day(e.At), trim(d.Reason), trim(d.Detail), trim(d.Notes))
+	e.Officer, e.Premises = officer, where.parse()
+	e.Text = lines(dated("Departure date:", e.At), reason, detail, notes)
 	return nil
+}
+
+// premises are an address, untrimmed.
+type premises struct{ line1, line2, postcode, town, region string }
+
+func (r *reader) premises() (p premises) {
+	for name := range r.members() {
+		switch string(name) {
+		case "addressLine1":
+			p.line1 = r.raw()
+		case "addressLine2":
+			p.line2 = r.raw()
+		case "postcode":
+			p.postcode = r.raw()
+		case "town":
+			p.town = r.raw()
+		case "region":
+			p.region = r.raw()
+		default:
+			r.skip()
+		}
+	}
+	return p
 }
 
 func needed(field, value string) (time.Time, error) {
-	if trim(value) == "" {
+	if value == "" {
 		return time.Time{}, missing(field)
 	}
-	at, err := store.ParseTime(trim(value))
+	at, err := store.ParseTime(value)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("eventDetails.%s: %w", field, err)
 	}

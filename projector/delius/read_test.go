@@ -26,24 +26,24 @@ func TestDetailThatCannotBeUsedSaysWhy(t *testing.T) {
 		problem string // what it says, in part
 	}{
 		"not JSON":                      {store.ReferralSubmitted, `{"eventDetails":{}`, "cannot be read"},
-		"more than JSON":                {store.ReferralSubmitted, `{"eventDetails":{}}{}`, "cannot be read"},
+		"more than JSON":                {store.ReferralSubmitted, `{"eventDetails":{}}{}`, "cannot be read: something follows"},
 		"not UTF-8":                     {store.ReferralSubmitted, "{\"eventDetails\":{\"a\":\"\xff\"}}", "cannot be read"},
-		"empty":                         {store.ReferralSubmitted, ``, "cannot be read"},
+		"empty":                         {store.ReferralSubmitted, ``, "cannot be read: unexpected EOF"},
 		"null":                          {store.ReferralSubmitted, `null`, "no eventDetails"},
-		"a list":                        {store.ReferralSubmitted, `[]`, "cannot be read"},
+		"a list":                        {store.ReferralSubmitted, `[]`, "cannot be read: the body is not an object"},
 		"without details":               {store.ReferralSubmitted, `{}`, "no eventDetails"},
 		"details are null":              {store.ReferralSubmitted, `{"eventDetails":null}`, "no eventDetails"},
-		"details are a text":            {store.ReferralSubmitted, `{"eventDetails":"x"}`, "eventDetails"},
+		"details are a text":            {store.ReferralSubmitted, `{"eventDetails":"x"}`, "eventDetails is not an object"},
 		"names are exact":               {store.ReferralSubmitted, `{"EventDetails":{}}`, "no eventDetails"},
 		"submittedAt is no date-time":   {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"soon"}}`, `eventDetails.submittedAt: date-time "soon"`},
 		"submittedAt is a date":         {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01"}}`, "submittedAt"},
-		"submittedAt is a number":       {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":1}}`, "submittedAt"},
+		"submittedAt is a number":       {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":1}}`, "eventDetails.submittedAt is not a text"},
 		"applicationUrl is missing":     {submitted, `{"eventDetails":{"submittedAt":"2024-01-01T00:00:00Z"}}`, "eventDetails.applicationUrl is missing"},
-		"cohort is a text":              {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","cohort":"x"}}`, "cohort"},
+		"cohort is a text":              {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","cohort":"x"}}`, "eventDetails.cohort is not an object"},
 		"origin is a number":            {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"2024-01-01T00:00:00Z","applicationOrigin":1}}`, "applicationOrigin"},
 		"label is missing":              {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{}}}`, "newStatus.label is missing"},
-		"status details are an object":  {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":{}}}}`, "statusDetails"},
-		"a status detail is a text":     {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":["x"]}}}`, "statusDetails"},
+		"status details are an object":  {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":{}}}}`, "eventDetails.newStatus.statusDetails is not a list"},
+		"a status detail is a text":     {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"2024-01-01T00:00:00Z","newStatus":{"label":"x","statusDetails":["x"]}}}`, "eventDetails.newStatus.statusDetails.0 is not an object"},
 		"expected arrival is no time":   {store.BookingConfirmed, `{"eventDetails":{"expectedArrivedAt":"soon"}}`, "expectedArrivedAt"},
 		"the recorder is a text":        {store.BookingConfirmed, `{"eventDetails":{"confirmedBy":"x"}}`, "confirmedBy"},
 		"the recorder is false":         {store.BookingProvisionallyMade, `{"eventDetails":{"bookedBy":false}}`, "bookedBy"},
@@ -86,6 +86,41 @@ func TestWhatIsNotUsedMayBeAnything(t *testing.T) {
 			e := store.Event{ID: "a", Type: kind, Referral: referral(1), Emitted: on("01-01"), Body: []byte(`{"id":{},"eventType":1,"eventDetails":` + details + `}`)}
 			assert.Empty(t, stored(e).Problem)
 		})
+	}
+}
+
+func TestNamesAndTextsMayBeEscaped(t *testing.T) {
+	t.Parallel()
+	e := cancels(1, "01-01", "")
+	e.Body = []byte(`{"\u0065ventDetails":{"not\u0065s":"\u00e9\ud83c\udfe0\r\n\u0000b\"","cancelledBy":null}}`)
+	read := stored(e)
+	assert.Empty(t, read.Problem)
+	assert.Equal(t, "é🏠\nb\"", read.Text)
+	assert.Equal(t, delius.Officer{Kind: delius.Manager}, read.Officer)
+}
+
+func TestTheLastOfDuplicateNamesCounts(t *testing.T) {
+	t.Parallel()
+	e := cancels(1, "01-01", "")
+	e.Body = []byte(`{"eventDetails":{"notes":"a","cancelledBy":{"staffCode":"x"}},"eventDetails":{"notes":"b","notes":"c"}}`)
+	read := stored(e)
+	assert.Empty(t, read.Problem)
+	assert.Equal(t, "c", read.Text)
+	assert.Equal(t, delius.Officer{Kind: delius.Manager}, read.Officer)
+}
+
+// The ledger keeps the hash of an event, so it must stay what it is.
+func TestHashOfAnIdentityStaysTheSame(t *testing.T) {
+	t.Parallel()
+	key := store.Key{Type: store.PersonArrived, Referral: referral(1), ID: "a"}
+	assert.Equal(t, int64(1070268780131900238), delius.HashOf(key))
+	for _, other := range []store.Key{
+		{Type: store.PersonArrivedUpdated, Referral: referral(1), ID: "a"},
+		{Type: store.PersonArrived, Referral: referral(2), ID: "a"},
+		{Type: store.PersonArrived, Referral: referral(1), ID: "b"},
+		{Type: store.PersonArrived + "a", Referral: referral(1), ID: ""},
+	} {
+		assert.NotEqual(t, delius.HashOf(key), delius.HashOf(other), other)
 	}
 }
 

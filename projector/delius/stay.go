@@ -23,52 +23,59 @@ type Lines struct {
 // parse lays the premises out over the columns of an address row: the two address
 // lines in pieces of 35 characters, building first only where there are three.
 func (p *premises) parse() Premises {
-	pieces := append(chunks(p.Line1), chunks(p.Line2)...)
-	out := Premises{Pieces: len(pieces)}
-	if len(pieces) < 3 {
-		pieces = append([]string{""}, pieces...)
+	pieces := make([]string, 1, 16) // an empty one in front, which is the building unless there are three
+	pieces = appendChunks(appendChunks(pieces, p.line1), p.line2)
+	out := Premises{Pieces: len(pieces) - 1}
+	if out.Pieces >= 3 {
+		pieces = pieces[1:]
 	}
 	pieces = append(pieces, "", "")
 	out.Lines = Lines{
 		Building: cut(pieces[0], lineWidth), Street: cut(pieces[1], lineWidth), District: cut(pieces[2], lineWidth),
-		Town: cut(p.Town, lineWidth), County: cut(p.Region, lineWidth), Postcode: cut(p.Postcode, postcodeWidth),
+		Town: cut(p.town, lineWidth), County: cut(p.region, lineWidth), Postcode: cut(p.postcode, postcodeWidth),
 	}
 	return out
 }
 
-func (p *premises) oneLine() string {
-	parts := make([]string, 0, 5)
-	for _, part := range []string{p.Line1, p.Line2, p.Postcode, p.Town, p.Region} {
-		if part = trim(part); part != "" {
+// labelled is the address in one line behind a label, "" if all of it is blank.
+func (p *premises) labelled(label string) string {
+	parts := append(make([]string, 0, 6), label)
+	for _, part := range [...]string{p.line1, p.line2, p.postcode, p.town, p.region} {
+		if part = strings.TrimSpace(part); part != "" {
 			parts = append(parts, part)
 		}
+	}
+	if len(parts) == 1 {
+		return ""
 	}
 	return strings.Join(parts, " ")
 }
 
-// chunks splits a line into pieces of 35 characters; a blank line has none.
-func chunks(s string) []string {
-	if s = plain(s); trim(s) == "" {
-		return nil
+// appendChunks splits a plain line into pieces of 35 characters; a blank line has none.
+func appendChunks(pieces []string, line string) []string {
+	if strings.TrimSpace(line) == "" {
+		return pieces
 	}
-	var pieces []string
 	start, count := 0, 0
-	for i := range s {
+	for i := range line {
 		if count == lineWidth {
-			pieces, start, count = append(pieces, s[start:i]), i, 0
+			pieces, start, count = append(pieces, line[start:i]), i, 0
 		}
 		count++
 	}
-	return append(pieces, s[start:])
+	return append(pieces, line[start:])
 }
 
-// cut trims a value and cuts it to the width of its column, in characters.
+// cut trims a plain value and cuts it to the width of its column, in characters.
 func cut(s string, width int) string {
-	s = trim(s)
+	s = strings.TrimSpace(s)
+	if len(s) <= width {
+		return s
+	}
 	count := 0
 	for i := range s {
 		if count == width {
-			return trim(s[:i])
+			return strings.TrimSpace(s[:i])
 		}
 		count++
 	}
@@ -124,7 +131,7 @@ type Stay struct {
 
 // foldStay folds the usable arrivals and departures of a booking, each in their order.
 func foldStay(booking store.Referral, arrivals, departures []*Event) Stay {
-	s := Stay{Booking: booking}
+	s := Stay{Booking: booking, Dates: make([]time.Time, 0, len(arrivals)), Named: make([]Premises, 0, len(arrivals)+len(departures))}
 	for _, e := range arrivals {
 		s.Dates = append(s.Dates, store.Date(e.At))
 		if e.Premises.Pieces == 0 {
@@ -136,9 +143,9 @@ func foldStay(booking store.Referral, arrivals, departures []*Event) Stay {
 		s.Start, s.Lines = store.Date(e.At), e.Premises.Lines
 		s.arrivedBy = []store.Key{e.Key()}
 	}
-	for i := range departures {
-		s.Departure = store.Date(departures[i].At)
-		s.departedBy = []store.Key{departures[i].Key()}
+	if n := len(departures); n > 0 {
+		latest := departures[n-1]
+		s.Departure, s.departedBy = store.Date(latest.At), []store.Key{latest.Key()}
 	}
 	for _, events := range [][]*Event{arrivals, departures} {
 		if !s.Arrived && len(events) > 0 && (s.Known.IsZero() || events[0].Emitted.Before(s.Known)) {

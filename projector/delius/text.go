@@ -5,20 +5,17 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"casdelius/store"
 )
-
-var allowDuplicates = jsontext.AllowDuplicateNames(true)
-
-var clean = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "")
 
 // plain is a text with \n for every line end, and without the NULs, which PostgreSQL
 // refuses in text.
 func plain(s string) string {
-	if strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, 0) >= 0 {
-		return clean.Replace(s)
+	if strings.IndexByte(s, '\r') >= 0 {
+		s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "")
 	}
 	return s
 }
@@ -44,16 +41,21 @@ func labelled(label, value string) string {
 	return label + " " + value
 }
 
-// day is the date of t in London as people write it.
-func day(t time.Time) string { return t.In(store.London()).Format("02/01/2006") }
+// dated is a label and the date of t in London as people write it.
+func dated(label string, t time.Time) string {
+	text := append(make([]byte, 0, 64), label...)
+	return string(t.In(store.London()).AppendFormat(text, " 02/01/2006"))
+}
 
 // second is the time of t in London as people write it.
 func second(t time.Time) string { return t.In(store.London()).Format("02/01/2006 15:04:05") }
 
 // Normalise is the form in which texts are compared: line ends are \n, no white
 // space ends a line, no empty line ends the text.
-func Normalise(s string) string {
-	s = plain(s)
+func Normalise(s string) string { return trimLines(plain(s)) }
+
+// trimLines normalises a plain text.
+func trimLines(s string) string {
 	if isNormal(s) {
 		return s
 	}
