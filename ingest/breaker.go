@@ -34,7 +34,9 @@ func (p Pauses) at(n int) time.Duration {
 // while the log is down. A detail counts once in its row, however often it fails, so
 // that a single poisoned one opens nothing; the token endpoint and the log are one
 // thing each, so every failure of theirs counts. Any other answer of a dependency
-// ends its row.
+// ends its row. Where messages are few there may be no other detail to count. Then one
+// opens it when its message would have to be given up although the API has answered
+// nothing at all since that message first came.
 //
 // While it is open one message at a time is let through as a probe, in growing
 // pauses.
@@ -44,6 +46,7 @@ type breaker struct {
 
 	details map[string]struct{} // the URLs in the API's row
 	row     [dependencies]int   // failures in a row
+	heard   time.Time           // when the API last answered; zero: never
 	open    bool
 	probing bool      // a probe is under way
 	failed  int       // probes in a row that failed, and the failures that opened it as one
@@ -61,11 +64,27 @@ func (b *breaker) fail(now time.Time, d dependency, detail string) bool {
 		if len(b.details) < b.limit {
 			b.details[detail] = struct{}{}
 		}
-		b.row[api] = len(b.details)
+		b.row[api] = max(b.row[api], len(b.details))
 	} else {
 		b.row[d]++
 	}
-	if b.open || b.row[d] < b.limit {
+	return b.row[d] >= b.limit && b.trip(now)
+}
+
+// despair records that the API failed for a message at its last delivery, which first
+// came at the time given. Unless the API has answered anything since, as far as can be
+// told it is down and not the detail bad. It reports whether this opened the breaker.
+func (b *breaker) despair(now, first time.Time) bool {
+	if b.heard.After(first) {
+		return false
+	}
+	b.row[api] = b.limit
+	return b.trip(now)
+}
+
+// trip opens the breaker; false if it is open already.
+func (b *breaker) trip(now time.Time) bool {
+	if b.open {
 		return false
 	}
 	b.open, b.failed, b.probing = true, 1, false
@@ -75,7 +94,10 @@ func (b *breaker) fail(now time.Time, d dependency, detail string) bool {
 
 // answer records that d answered, well or not. It reports whether this closed the
 // breaker.
-func (b *breaker) answer(d dependency) bool {
+func (b *breaker) answer(now time.Time, d dependency) bool {
+	if d == api {
+		b.heard = now
+	}
 	if b.row[d] == 0 {
 		return false
 	}

@@ -34,7 +34,7 @@ func TestOneDetailThatKeepsFailingOpensNothing(t *testing.T) {
 		require.False(t, b.fail(noon, api, "one"))
 	}
 	require.False(t, b.fail(noon, api, "two"))
-	require.False(t, b.answer(api), "it was not open")
+	require.False(t, b.answer(noon, api), "it was not open")
 	require.False(t, b.fail(noon, api, "three"))
 	require.False(t, b.fail(noon, api, "four"))
 	require.True(t, b.fail(noon, api, "five"))
@@ -47,7 +47,7 @@ func TestEveryFailureOfTokenEndpointOrLogCounts(t *testing.T) {
 		b := newBreaker(breakerSize, testPauses)
 		require.False(t, b.fail(noon, d, ""))
 		require.False(t, b.fail(noon, d, ""))
-		b.answer(api)
+		b.answer(noon, api)
 		require.True(t, b.fail(noon, d, ""), "another part's answer says nothing about %s", d)
 	}
 }
@@ -60,11 +60,28 @@ func TestTheBreakerClosesWhenEveryPartAnswers(t *testing.T) {
 		b.fail(noon, sink, "")
 	}
 	require.Equal(t, []string{"api", "log"}, b.why())
-	require.False(t, b.answer(api))
+	require.False(t, b.answer(noon, api))
 	require.True(t, b.open)
-	require.True(t, b.answer(sink))
+	require.True(t, b.answer(noon, sink))
 	require.False(t, b.open)
 	require.Empty(t, b.why())
+}
+
+func TestADetailAtItsLastDeliveryOpensTheBreakerUnlessTheAPIAnsweredMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBreaker(breakerSize, testPauses)
+	first, now := noon, noon.Add(time.Hour)
+	require.False(t, b.fail(now, api, "one"))
+	require.True(t, b.despair(now, first), "it never answered")
+	require.Equal(t, []string{"api"}, b.why())
+	require.False(t, b.fail(now, api, "two"))
+	require.False(t, b.despair(now, first), "it is open already")
+	require.Equal(t, []string{"api"}, b.why())
+
+	require.True(t, b.answer(now, api))
+	require.False(t, b.fail(now, api, "one"))
+	require.False(t, b.despair(now, first))
+	require.True(t, b.despair(now, now), "it has answered nothing since")
 }
 
 func TestProbesGoOneAtATimeInGrowingPauses(t *testing.T) {
@@ -85,13 +102,18 @@ func TestProbesGoOneAtATimeInGrowingPauses(t *testing.T) {
 	require.True(t, b.probe(now))
 	b.probed(now, false)
 	require.True(t, b.probe(now), "a probe that asked nobody says nothing")
-	require.True(t, b.answer(sink))
+	require.True(t, b.answer(noon, sink))
 	b.probed(now, false)
 	require.False(t, b.probe(now))
 
 	b.fail(now, sink, "")
 	require.True(t, b.probe(now.Add(time.Second)), "the pauses begin anew")
 }
+
+// refusal is the log's for a message's size.
+type refusal struct{ error }
+
+func (refusal) TooLarge() bool { return true }
 
 func TestEachFailureHasItsVerdict(t *testing.T) {
 	t.Parallel()
@@ -121,6 +143,7 @@ func TestEachFailureHasItsVerdict(t *testing.T) {
 		"unavailable in an outage":      {failed(DetailUnavailable), 10, 10, true, verdict{outcome: held}},
 		"no token":                      {failed(TokenUnavailable), 10, 10, false, verdict{outcome: held}},
 		"too large":                     {failed(DetailTooLarge), 1, 10, false, rejection(store.DetailTooLarge)},
+		"too large for the log":         {fmt.Errorf("append: %w", refusal{errors.New("why")}), 1, 10, true, verdict{outcome: rejected, reason: store.DetailTooLarge, problem: "append: why"}},
 		"forbidden":                     {failed(URLForbidden), 1, 10, false, rejection(store.ForbiddenURL)},
 		"the log fails":                 {errors.New("no acknowledgement"), 10, 10, false, verdict{outcome: held}},
 		"the log fails, wrapped reason": {fmt.Errorf("append: %w", ErrUnavailable), 1, 10, true, verdict{outcome: held}},

@@ -14,7 +14,7 @@ type Config struct {
 	Pauses       Pauses        // between deliveries, between probes, and in hand
 	BreakerLimit int           // failures in a row that open the circuit breaker
 	Linger       time.Duration // for how long a deletion waits for others to make up a batch
-	Stop         time.Duration // to finish what is in hand, before the rest is given back
+	Stop         time.Duration // for the whole stop: half to finish what is in hand, half to give back the rest
 }
 
 // DefaultConfig is what production runs with.
@@ -27,7 +27,7 @@ func DefaultConfig() Config {
 		Pauses:       Pauses{First: time.Second, Most: 15 * time.Minute},
 		BreakerLimit: 5,
 		Linger:       5 * time.Millisecond,
-		Stop:         5 * time.Second,
+		Stop:         7 * time.Second,
 	}
 }
 

@@ -50,6 +50,9 @@ func decide(err error, c circumstances) verdict {
 	if errors.As(err, &rejection) {
 		return verdict{outcome: rejected, reason: rejection.Reason, problem: rejection.Problem}
 	}
+	if tooLarge(err) {
+		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: clip(err.Error(), 500)}
+	}
 	var detail *DetailError
 	if !errors.As(err, &detail) {
 		return verdict{outcome: held}

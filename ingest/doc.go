@@ -32,15 +32,22 @@
 // hand, hidden from others; any further ones go back. An outage thus costs a message
 // one delivery, or one for every 12 h, the longest that SQS hides a message. For the
 // API different details have to fail, each counting once: one poisoned detail is no
-// outage. Failures to get a token or to reach the log keep a message in hand also while
-// the breaker is closed: they are never its own fault. Any other answer closes the
-// breaker. The number of messages in hand then grows again from ten, with every event
-// stored.
+// outage. Where so few messages come that there are no different ones, the breaker opens
+// when a detail fails at its message's last delivery and the API has answered nothing
+// since that message first came: it is kept in hand, not rejected. Failures to get a
+// token or to reach the log keep a message in hand also while the breaker is closed:
+// they are never its own fault. Any other answer closes the breaker. The number of
+// messages in hand then grows again from ten, with every event stored.
+//
+// A message that the log refuses for its size is rejected (detail-too-large); if it is
+// too large even for that, it is left for the queue to dead-letter.
 //
 // # Stopping
 //
-// When its context ends, [Service.Run] receives no more, finishes what is in hand
-// within [Config.Stop], and gives back the rest by making it visible at once.
+// When its context ends, [Service.Run] begins nothing any more. A receive under way has
+// a second to bring what the queue has handed out already, which then goes back at once.
+// What is in hand is finished in half of [Config.Stop], the rest given back in the other
+// half, by making it visible: Run has ended by then, whatever does not answer.
 //
 // # Files and rejected messages
 //

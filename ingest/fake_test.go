@@ -133,6 +133,9 @@ func (f *fake) take(limit int, visibility time.Duration) (taken []Message, next 
 		case len(taken) < limit:
 			hidden++
 			m.ReceiveCount++
+			if m.ReceiveCount == 1 {
+				m.FirstReceived = now
+			}
 			m.Received, m.visible = now, now.Add(visibility)
 			taken = append(taken, m.Message)
 		}

@@ -68,7 +68,7 @@ func (g *gate) notify() {
 // reserve waits for room for new messages and takes up to a batch of it. A wide
 // window waits for room enough that receives do not degrade to single messages.
 func (g *gate) reserve(ctx context.Context) (int, error) {
-	for {
+	for ctx.Err() == nil {
 		g.mu.Lock()
 		room, worthwhile := g.window-g.inHand, max(1, min(batch, g.window/8))
 		if !g.breaker.open && room >= worthwhile {
@@ -82,9 +82,9 @@ func (g *gate) reserve(ctx context.Context) (int, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, ctx.Err()
 		}
 	}
+	return 0, ctx.Err()
 }
 
 // release gives room back.
@@ -100,13 +100,10 @@ func (g *gate) release(n int) {
 // given back: too many wait already, ctx ended, or the queue would deliver it again.
 func (g *gate) enter(ctx context.Context, j *job) bool {
 	g.mu.Lock()
-	if !g.breaker.open || j.probe {
+	free := !g.breaker.open || j.probe
+	if free || len(g.kept) >= maxKept || ctx.Err() != nil {
 		g.mu.Unlock()
-		return true
-	}
-	if len(g.kept) >= maxKept || ctx.Err() != nil {
-		g.mu.Unlock()
-		return false
+		return free && ctx.Err() == nil
 	}
 	j.admitted = make(chan struct{})
 	g.kept = append(g.kept, j)
@@ -143,11 +140,27 @@ func (g *gate) holds(j *job) bool {
 func (g *gate) fail(d dependency, detail string) (opened bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if opened = g.breaker.fail(time.Now(), d, detail); opened {
+	opened = g.breaker.fail(time.Now(), d, detail)
+	g.narrow(opened)
+	return opened
+}
+
+// despair records a failure of the API at a message's last delivery; see
+// [breaker.despair]. It reports whether this opened the breaker.
+func (g *gate) despair(first time.Time) (opened bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	opened = g.breaker.despair(time.Now(), first)
+	g.narrow(opened)
+	return opened
+}
+
+// narrow lets the window fall back if the breaker opened. The caller holds mu.
+func (g *gate) narrow(opened bool) {
+	if opened {
 		g.window = min(maxKept, g.most)
 		g.notify()
 	}
-	return opened
 }
 
 // open reports whether the breaker is open.
@@ -163,7 +176,7 @@ func (g *gate) answer(answered ...dependency) (closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, d := range answered {
-		closed = g.breaker.answer(d) || closed
+		closed = g.breaker.answer(time.Now(), d) || closed
 	}
 	if closed {
 		for len(g.kept) > 0 {
@@ -196,7 +209,7 @@ func (g *gate) letGo(i int) *job {
 // reserved, and to try it as a probe. Only with too many in hand for that is one
 // chosen that was tried.
 func (g *gate) probe(ctx context.Context) (receive bool, err error) {
-	for {
+	for ctx.Err() == nil {
 		g.mu.Lock()
 		i := slices.IndexFunc(g.kept, func(j *job) bool { return j.failures == 0 })
 		room := g.inHand < maxKept
@@ -221,9 +234,9 @@ func (g *gate) probe(ctx context.Context) (receive bool, err error) {
 		case <-changed:
 		case <-due:
 		case <-ctx.Done():
-			return false, ctx.Err()
 		}
 	}
+	return false, ctx.Err()
 }
 
 // probeKept lets the message go that waited longest, if the breaker is still open:

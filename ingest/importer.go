@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Imported struct {
 type Importer struct {
 	Intake   *Intake
 	InFlight int    // lines worked on at once
+	Fetches  int    // those of them whose detail is fetched; 0: no fewer
 	Tries    int    // for a line whose detail or log is unavailable
 	Pauses   Pauses // between those tries
 }
@@ -47,6 +49,7 @@ func (im *Importer) Import(ctx context.Context, r io.Reader, report func(Importe
 		working   sync.WaitGroup
 		reporting sync.Mutex
 		slots     = make(chan struct{}, im.InFlight)
+		fetches   = make(chan struct{}, cmp.Or(im.Fetches, im.InFlight))
 	)
 	defer working.Wait()
 	lines := bufio.NewReaderSize(r, 64<<10)
@@ -60,7 +63,7 @@ func (im *Importer) Import(ctx context.Context, r io.Reader, report func(Importe
 			}
 			working.Go(func() {
 				defer func() { <-slots }()
-				result := im.line(ctx, line)
+				result := im.line(ctx, line, fetches)
 				result.Line = number
 				reporting.Lock()
 				defer reporting.Unlock()
@@ -78,28 +81,43 @@ func (im *Importer) Import(ctx context.Context, r io.Reader, report func(Importe
 }
 
 // line stores one line, and tries again while a part that it needs is unavailable.
-func (im *Importer) line(ctx context.Context, line []byte) Imported {
+func (im *Importer) line(ctx context.Context, line []byte, fetches chan struct{}) Imported {
 	notification, detail, err := splitLine(line)
 	if err != nil {
 		return Imported{Err: err}
 	}
 	for try := 1; ; try++ {
-		key, ack, err := im.Intake.Store(ctx, notification, detail)
+		key, ack, err := im.store(ctx, notification, detail, fetches)
 		if err == nil || try >= im.Tries || !passing(err) || !sleep(ctx, im.Pauses.at(try)) {
 			return Imported{Key: key, Ack: ack, Err: err}
 		}
 	}
 }
 
+// store stores a notification with its detail, which it fetches when a fetch is free if
+// none came along.
+func (im *Importer) store(ctx context.Context, notification, detail []byte, fetches chan struct{}) (store.Key, store.Ack, error) {
+	if detail == nil {
+		select {
+		case fetches <- struct{}{}:
+		case <-ctx.Done():
+			return store.Key{}, store.Ack{}, ctx.Err()
+		}
+		defer func() { <-fetches }()
+	}
+	return im.Intake.Store(ctx, notification, detail)
+}
+
 // passing says whether an error may be gone at the next try: those of the log are
-// taken for that, those of a detail only where it is unavailable.
+// taken for that but for its refusal of a size, those of a detail only where it is
+// unavailable.
 func passing(err error) bool {
 	var rejection *RejectionError
 	var detail *DetailError
 	if errors.As(err, &detail) {
 		return errors.Is(err, ErrUnavailable)
 	}
-	return !errors.As(err, &rejection)
+	return !errors.As(err, &rejection) && !tooLarge(err)
 }
 
 // splitLine takes a line apart into the notification and the detail that came along,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +78,43 @@ func TestAnImportTakesEveryFormOfLineAndReportsTheBadOnes(t *testing.T) {
 		require.True(t, again[good].Ack.Duplicate)
 	}
 	require.Len(t, p.stored(t), 4)
+}
+
+func TestAnImportFetchesNoMoreDetailsAtOnceThanItMay(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	var lines []string
+	for range 40 {
+		lines = append(lines, p.event().message)
+	}
+	busy := &counted{Details: p.client}
+	im := p.importer()
+	im.Intake = ingest.NewIntake(busy, p.log, quiet(), ingest.NewMetrics(prometheus.NewRegistry()))
+	im.Fetches = 3
+	for _, line := range importAll(t, im, lines...) {
+		require.NoError(t, line.Err)
+	}
+	require.LessOrEqual(t, busy.most, 3)
+}
+
+// counted counts the fetches under way.
+type counted struct {
+	ingest.Details
+	mu        sync.Mutex
+	now, most int
+}
+
+func (c *counted) Fetch(ctx context.Context, url string) ([]byte, error) {
+	c.add(1)
+	defer c.add(-1)
+	return c.Details.Fetch(ctx, url)
+}
+
+func (c *counted) add(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now += n
+	c.most = max(c.most, c.now)
 }
 
 func TestAnImportEndsWithItsContextOrItsReader(t *testing.T) {

@@ -1,8 +1,11 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/store"
+	"casdelius/store/jetstream/natstest"
 )
 
 func TestEveryNotificationBecomesAnEventWithItsDetailAsServed(t *testing.T) {
@@ -126,6 +130,43 @@ func TestPoisonIsRejectedWholeWithItsReason(t *testing.T) {
 		require.Equal(t, reason, rejected[body].Reason, "%s: %s", body, rejected[body].Problem)
 		require.NotEmpty(t, rejected[body].Problem)
 	}
+}
+
+func TestWhatTheLogFindsTooLargeIsNoOutage(t *testing.T) {
+	t.Parallel()
+	p := setup(t, natstest.Options{MaxPayload: 64 << 10})
+	var large []string
+	for range 20 {
+		e := p.event()
+		p.api.Put(e.url, bytes.Replace(e.body, []byte("He arrived. "), bytes.Repeat([]byte("x"), 100_000), 1))
+		p.put(t, e.message)
+		large = append(large, e.message)
+	}
+	fine := p.send(t, 20)
+	service, _ := p.startWith(t, hurried(), p.client)
+	p.drained(t)
+	require.Equal(t, ids(fine), ids(p.stored(t)))
+	rejected := p.rejected(t)
+	require.Len(t, rejected, len(large))
+	for _, message := range large {
+		require.Equal(t, store.DetailTooLarge, rejected[message].Reason)
+	}
+	require.NoError(t, service.Ready(t.Context()))
+}
+
+func TestWhatIsTooLargeForAnyPlaceIsDeadLettered(t *testing.T) {
+	t.Parallel()
+	p := setup(t, natstest.Options{MaxPayload: 64 << 10})
+	noise := make([]byte, 100_000)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	p.put(t, base64.StdEncoding.EncodeToString(noise)) // no notification, and it cannot be compressed to fit
+	service, _ := p.startWith(t, hurried(), p.client)
+	require.Eventually(t, func() bool {
+		p.sqs.Advance(time.Second)
+		dead, err := p.sqs.Messages(deadLetters)
+		return err == nil && len(dead) == 1
+	}, patience, 20*time.Millisecond)
+	require.NoError(t, service.Ready(t.Context()))
 }
 
 func TestAnOutageLeavesMessagesInTheQueueAndWearsOutNone(t *testing.T) {
@@ -244,7 +285,7 @@ func TestAStopGivesBackWhatCannotBeFinished(t *testing.T) {
 	p.api.Fail("", casapitest.Fault{Delay: time.Hour})
 	sent := p.send(t, 5)
 	cfg := hurried()
-	cfg.Stop = 50 * time.Millisecond
+	cfg.Stop = 4 * time.Second
 	stop := p.start(t, cfg)
 	require.Eventually(t, func() bool { return p.api.Requests("") == len(sent) }, patience, time.Millisecond)
 	stop()

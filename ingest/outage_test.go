@@ -71,6 +71,88 @@ func TestOneMessageAloneOutlastsAnOutageOfTheLog(t *testing.T) {
 	})
 }
 
+func TestAFewMessagesAloneOutlastAnOutageOfTheAPI(t *testing.T) {
+	t.Parallel()
+	for _, messages := range []int{1, 2, 4} {
+		f := newFake()
+		f.fetch = unavailable
+		f.send(messages)
+		f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
+			pass(9 * time.Hour)
+			require.ErrorContains(t, s.Ready(t.Context()), "api fails")
+			inQueue, _, rejected := f.left()
+			require.Equal(t, messages, inQueue)
+			require.Zero(t, rejected)
+			f.set(func(f *fake) { f.fetch = nil })
+			pass(16 * time.Minute)
+			_, stored, _ := f.left()
+			require.Equal(t, messages, stored)
+			require.NoError(t, s.Ready(t.Context()))
+		})
+	}
+}
+
+func TestAPoisonedDetailIsRejectedOnceTheAPIAnswersAnybody(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	poisoned := detailURL(0)
+	f.fetch = func(url string) error {
+		if url == poisoned {
+			return unavailable(url)
+		}
+		return nil
+	}
+	f.send(1)
+	f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
+		pass(time.Hour)
+		require.Error(t, s.Ready(t.Context()), "it may well be an outage")
+		f.send(1)
+		pass(20 * time.Minute)
+		inQueue, stored, _ := f.left()
+		require.Zero(t, inQueue)
+		require.Equal(t, 1, stored)
+		require.Equal(t, map[string]store.Reason{"message 0": store.DetailRefused}, f.rejected)
+		require.NoError(t, s.Ready(t.Context()))
+	})
+}
+
+func TestAPoisonedDetailAmongFewOthersOpensNothing(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	poisoned := detailURL(0)
+	f.fetch = func(url string) error {
+		if url == poisoned {
+			return unavailable(url)
+		}
+		return nil
+	}
+	f.send(1)
+	f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
+		for range 4 {
+			pass(3 * time.Minute)
+			f.send(1)
+			require.NoError(t, s.Ready(t.Context()))
+		}
+		pass(time.Minute)
+		require.Equal(t, map[string]store.Reason{"message 0": store.DetailRefused}, f.rejected)
+	})
+}
+
+func TestTheQueuesLimitIsReadAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.limits.MaxReceiveCount = 100
+	f.fetch = func(string) error { return &DetailError{Fault: DetailNotFound, Err: errors.New("404")} }
+	f.send(1)
+	f.run(t, DefaultConfig(), func(t *testing.T, _ *Service) {
+		pass(2 * time.Hour)
+		require.Empty(t, f.rejected)
+		f.set(func(f *fake) { f.limits.MaxReceiveCount = 10 })
+		pass(limitsAge + 15*time.Minute)
+		require.Equal(t, map[string]store.Reason{"message 0": store.DetailNotFound}, f.rejected)
+	})
+}
+
 func TestMessagesThatComeInAnOutageAreProbedOneByOne(t *testing.T) {
 	t.Parallel()
 	f := newFake()

@@ -44,9 +44,9 @@ type parts struct {
 	client *casapi.Client
 }
 
-func setup(tb testing.TB) *parts {
+func setup(tb testing.TB, options ...natstest.Options) *parts {
 	tb.Helper()
-	p := &parts{sqs: sqstest.Start(tb), api: casapitest.Start(tb), nats: natstest.Start(tb)}
+	p := &parts{sqs: sqstest.Start(tb), api: casapitest.Start(tb), nats: natstest.Start(tb, options...)}
 	_, err := p.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
 	require.NoError(tb, err)
 	_, err = p.sqs.CreateQueue(queueName, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 10})

@@ -77,10 +77,17 @@ func (e *PartialError) Unwrap() []error {
 
 // Log is where events and rejected messages are kept. A nil error is a positive
 // acknowledgement: the message is on disk. Both calls are idempotent and safe for
-// concurrent use.
+// concurrent use. An error that has a method TooLarge() bool, which is true, says that
+// the log will never take this message, and nothing about the log.
 type Log interface {
 	Append(ctx context.Context, e *store.Event) (store.Ack, error)
 	Reject(ctx context.Context, r store.Rejection) error
+}
+
+// tooLarge reports whether the log refused a message for its size.
+func tooLarge(err error) bool {
+	var refusal interface{ TooLarge() bool }
+	return errors.As(err, &refusal) && refusal.TooLarge()
 }
 
 // Details fetches the detail that a notification points at, exactly as served. Its

@@ -38,7 +38,7 @@ func newSettler(queue Queue, linger time.Duration) *settler {
 
 // settle returns when the queue has answered for m. A batch that fails in part fails
 // only for its own messages. The ctx of the call that fills or starts the batch is
-// used for all of it, without its cancellation: the effect is due, whoever waits.
+// used for all of it.
 func (s *settler) settle(ctx context.Context, m Message, what settlement) error {
 	s.mu.Lock()
 	b := s.batches[what]
@@ -85,7 +85,7 @@ func (s *settler) close(what settlement, b *settling) bool {
 const settleTime = 4 * time.Second
 
 func (s *settler) send(ctx context.Context, what settlement, b *settling) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	if what.delete {
 		b.err = s.queue.Delete(ctx, b.messages)

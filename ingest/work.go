@@ -16,18 +16,20 @@ import (
 	"casdelius/store"
 )
 
-// work takes one message in hand to its end. When ctx ends, nothing is begun any
-// more; attempts run under work, which ends when there is no more time to finish.
-func (s *Service) work(ctx, work context.Context, j *job) {
+// work takes one message in hand to its end. When ctx ends, nothing is begun any more;
+// attempts run under work, which ends later; what becomes of the message is settled
+// under last, which ends when no time is left at all.
+func (s *Service) work(ctx, work, last context.Context, j *job) {
 	n, err := DecodeNotification([]byte(j.Body))
 	work, span := s.span(work, j, &n)
 	defer span.End()
-	if err == nil {
+	last = trace.ContextWithSpan(last, span)
+	if err == nil && ctx.Err() == nil {
 		s.intake.received(work, &n)
 	}
 	for {
 		if !s.gate.enter(ctx, j) {
-			s.finish(work, j, s.giveBack(work, j, &n))
+			s.finish(last, j, s.giveBack(ctx, last, j, &n))
 			return
 		}
 		before := j.failures
@@ -38,10 +40,10 @@ func (s *Service) work(ctx, work context.Context, j *job) {
 			if s.wait(ctx, j) {
 				continue
 			}
-			v = s.giveBack(work, j, &n)
+			v = s.giveBack(ctx, last, j, &n)
 		}
 		span.SetAttributes(attribute.String("outcome", string(v.outcome)))
-		s.finish(work, j, v)
+		s.finish(last, j, v)
 		return
 	}
 }
@@ -73,14 +75,16 @@ func (s *Service) attempt(ctx context.Context, j *job, n *Notification, err erro
 		return verdict{outcome: held}
 	}
 	trace.SpanFromContext(ctx).RecordError(err)
-	v := decide(err, circumstances{
-		receives: j.ReceiveCount, limit: s.limit, open: s.gate.open(), pauses: s.cfg.Pauses,
-	})
+	v := decide(err, s.circumstances(j))
 	if v.outcome != rejected {
 		s.logger.WarnContext(ctx, "an attempt failed", "message", j.ID, "outcome", v.outcome, "pause", v.pause, "receives", j.ReceiveCount, "error", err)
 		return v
 	}
 	return s.reject(ctx, j, n, v)
+}
+
+func (s *Service) circumstances(j *job) circumstances {
+	return circumstances{receives: j.ReceiveCount, limit: s.limit(), open: s.gate.open(), pauses: s.cfg.Pauses}
 }
 
 // errHeld says that the breaker opened before an attempt had begun.
@@ -131,7 +135,8 @@ func (s *Service) event(ctx context.Context, j *job, n *Notification) (store.Eve
 }
 
 // reject moves a message to the rejected. If that fails the log is down, and the
-// message stays in hand.
+// message stays in hand. For one that is too large even for there, no place is left but
+// the queue, which dead-letters it in the end.
 func (s *Service) reject(ctx context.Context, j *job, n *Notification, v verdict) verdict {
 	err := s.intake.log.Reject(ctx, store.Rejection{
 		Reason:       v.reason,
@@ -143,6 +148,9 @@ func (s *Service) reject(ctx context.Context, j *job, n *Notification, v verdict
 	s.logAnswered(ctx, j, err)
 	if err != nil {
 		s.logger.WarnContext(ctx, "a message could not be put among the rejected", "message", j.ID, "reason", v.reason, "error", err)
+		if tooLarge(err) {
+			return verdict{outcome: retried, pause: retryPause(s.circumstances(j))}
+		}
 		return verdict{outcome: held}
 	}
 	s.metrics.rejected.WithLabelValues(string(v.reason)).Inc()
@@ -156,12 +164,15 @@ const lastTime = time.Second
 
 // giveBack decides for a message that goes back without a result: it does, unless the
 // queue would then dead-letter it. At its last delivery it is rejected instead, if the
-// log takes it.
-func (s *Service) giveBack(ctx context.Context, j *job, n *Notification) verdict {
-	if s.deadLetters && j.ReceiveCount >= s.limit {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
+// log takes it. At a stop it goes back only when no receive of ours can take it up again.
+func (s *Service) giveBack(ctx, last context.Context, j *job, n *Notification) verdict {
+	if ctx.Err() != nil {
+		<-s.stopped
+	}
+	if most := s.limits.Load().MaxReceiveCount; most > 0 && j.ReceiveCount >= most {
+		ctx, cancel := context.WithTimeout(last, lastTime)
 		defer cancel()
-		problem := fmt.Sprintf("no result after %d deliveries, of which the queue allows %d: replay it", j.ReceiveCount, s.limit)
+		problem := fmt.Sprintf("no result after %d deliveries, of which the queue allows %d: replay it", j.ReceiveCount, most)
 		if v := s.reject(ctx, j, n, verdict{outcome: rejected, reason: store.DetailRefused, problem: problem}); v.outcome == rejected {
 			return v
 		}
@@ -171,18 +182,23 @@ func (s *Service) giveBack(ctx context.Context, j *job, n *Notification) verdict
 
 func (s *Service) logAnswered(ctx context.Context, j *job, err error) {
 	switch {
-	case err == nil:
+	case err == nil, tooLarge(err):
 		s.answered(ctx, sink)
 	case ctx.Err() == nil:
 		s.failed(ctx, j, sink, "", err)
 	}
 }
 
-// failed tells the breaker of a failure that is not the message's own.
+// failed tells the breaker of a failure that is not the message's own, as far as can be
+// told.
 func (s *Service) failed(ctx context.Context, j *job, d dependency, detail string, err error) {
 	j.failures++
 	s.metrics.failures.WithLabelValues(d.String()).Inc()
-	if s.gate.fail(d, detail) {
+	opened := s.gate.fail(d, detail)
+	if d == api && j.ReceiveCount >= s.limit() {
+		opened = s.gate.despair(j.FirstReceived) || opened
+	}
+	if opened {
 		s.metrics.breakerOpen.Set(1)
 		s.logger.ErrorContext(ctx, "the circuit breaker opened: nothing is received but probes", "dependency", d.String(), "error", err)
 	}

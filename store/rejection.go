@@ -14,7 +14,7 @@ const (
 	NoReferral         Reason = "no-referral"         // neither an application nor a booking to key it by
 	NoDetailURL        Reason = "no-detail-url"       // nowhere to fetch the detail from
 	ForbiddenURL       Reason = "forbidden-url"       // the detail is not under an allowed base URL
-	DetailTooLarge     Reason = "detail-too-large"    // more than 512 KiB
+	DetailTooLarge     Reason = "detail-too-large"    // more than 512 KiB, or more than the log takes
 	DetailInvalid      Reason = "detail-invalid"      // not JSON, or without id or timestamp
 	DetailNotFound     Reason = "detail-not-found"    // 404 until the queue would give up
 	DetailRefused      Reason = "detail-refused"      // another answer than 200 until the queue would give up

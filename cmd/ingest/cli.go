@@ -82,16 +82,23 @@ func (s *session) openLog(ctx context.Context) (*jetstream.Log, error) {
 	return jetstream.Connect(ctx, s.NATS.Config("ingest", s.Stream), s.logger)
 }
 
-// withLog connects to the log, makes what is missing there, and runs f with it.
+// withLog connects to the log and runs f with it.
 func (s *session) withLog(ctx context.Context, f func(*jetstream.Log) error) error {
 	log, err := s.openLog(ctx)
 	if err != nil {
 		return err
 	}
-	if err = log.Ensure(ctx); err == nil {
-		err = f(log)
-	}
-	return errors.Join(err, log.Close())
+	return errors.Join(f(log), log.Close())
+}
+
+// withStreams is withLog for what writes: it makes the streams that are missing.
+func (s *session) withStreams(ctx context.Context, f func(*jetstream.Log) error) error {
+	return s.withLog(ctx, func(log *jetstream.Log) error {
+		if err := log.Ensure(ctx); err != nil {
+			return err
+		}
+		return f(log)
+	})
 }
 
 // withIntake runs f with an intake for the log.

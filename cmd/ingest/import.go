@@ -24,9 +24,9 @@ const importedInFlight = 256
 // command fail in the end; importing a file again is harmless.
 func (c *importCommand) Run(ctx context.Context, s *session) error {
 	var total tally
-	err := s.withLog(ctx, func(log *jetstream.Log) error {
+	err := s.withStreams(ctx, func(log *jetstream.Log) error {
 		return s.withIntake(log, func(intake *ingest.Intake) error {
-			im := &ingest.Importer{Intake: intake, InFlight: importedInFlight, Tries: 5, Pauses: toolPauses()}
+			im := &ingest.Importer{Intake: intake, InFlight: importedInFlight, Fetches: ingest.DefaultConfig().Fetches, Tries: 5, Pauses: toolPauses()}
 			for _, name := range c.Files {
 				if err := s.importFile(ctx, im, name, &total); err != nil {
 					return fmt.Errorf("%s: %w", name, err)

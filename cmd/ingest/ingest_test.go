@@ -258,6 +258,20 @@ func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
 	require.Contains(t, stderr, "99")
 }
 
+func TestLookingForRejectedMessagesMakesNoStream(t *testing.T) {
+	t.Parallel()
+	w := &world{api: casapitest.Start(t), nats: natstest.Start(t)}
+	for _, args := range [][]string{{"rejected", "list"}, {"rejected", "list", "--json"}, {"rejected", "show", "1"}} {
+		code, _, stderr := w.tool(t, args...)
+		require.Equal(t, service.ExitError, code)
+		require.Contains(t, stderr, "there is no stream CAS_REJECTED")
+	}
+	log, err := jetstream.Connect(t.Context(), jetstream.Config{URL: w.nats.URL(), Replicas: 1}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	require.ErrorContains(t, log.Ready(t.Context()), "stream not found")
+}
+
 func TestFilesAreImportedAndBadLinesNamed(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -104,7 +104,7 @@ func (c *replayCommand) Run(ctx context.Context, s *session) error {
 	if len(c.Sequences) == 0 && c.Reason == "" && !c.All {
 		return errors.New("say which to replay: numbers of the list, --reason, or --all")
 	}
-	return s.withLog(ctx, func(log *jetstream.Log) error {
+	return s.withStreams(ctx, func(log *jetstream.Log) error {
 		messages, err := c.choose(ctx, log)
 		if err != nil {
 			return err

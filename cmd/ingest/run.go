@@ -16,7 +16,9 @@ type runCommand struct {
 	HTTPAddress string `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
 }
 
-// Run runs the service until ctx ends.
+// Run runs the service until ctx ends. The stop then takes less than 10 s, whatever does
+// not answer: 7 s the service itself (ingest.Config.Stop), 1 s the connection to NATS,
+// 1 s the traces.
 func (c *runCommand) Run(ctx context.Context, s *session) error {
 	if c.Queue == "" {
 		return errors.New("no queue is named: set MESSAGING_CONSUMER_QUEUE to its name or URL")

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"casdelius/ingest"
 )
@@ -58,7 +58,7 @@ func (q *Queue) batch(
 		default:
 			entries = got.settle(entries, failures)
 		}
-		if err != nil || try == entryTries || len(entries) > 0 && !pause(ctx, q.cfg.Pause) {
+		if err != nil || try == entryTries || len(entries) > 0 && smithytime.SleepWithContext(ctx, q.cfg.Pause) != nil {
 			break
 		}
 	}
@@ -105,16 +105,4 @@ func withFailures(err error, failures map[string]error) error {
 		maps.Copy(partial.Failed, failures)
 	}
 	return err
-}
-
-// pause waits for d and tells whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

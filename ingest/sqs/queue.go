@@ -67,7 +67,8 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	return New(sqs.NewFromConfig(sdk), cfg)
 }
 
-// New makes a queue over a client. It does not talk to SQS.
+// New makes a queue over a client, of which it takes the options. It does not talk to
+// SQS.
 func New(client *sqs.Client, cfg Config) (*Queue, error) {
 	if cfg.Queue == "" {
 		return nil, errors.New("no queue is named: set MESSAGING_CONSUMER_QUEUE to its name or URL")
@@ -81,7 +82,7 @@ func New(client *sqs.Client, cfg Config) (*Queue, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	q := &Queue{client: client, cfg: cfg}
+	q := &Queue{client: sqs.New(client.Options(), withReadOnly), cfg: cfg}
 	if strings.HasPrefix(cfg.Queue, "https://") || strings.HasPrefix(cfg.Queue, "http://") {
 		q.url = cfg.Queue
 	}

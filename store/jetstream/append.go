@@ -2,7 +2,9 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
@@ -17,8 +19,10 @@ import (
 // duplicate with the sequence it has. Hundreds of callers may append at once: their
 // events travel together. The event's body must not be changed afterwards.
 //
-// A nil error is the only acknowledgement. [ErrTooLarge] is for ever; after
-// [ErrUnavailable], [ErrFull] and an ended ctx the same event may be appended again.
+// A nil error is the only acknowledgement. [ErrTooLarge] is for ever and says nothing
+// about the log: such an error has a method TooLarge, for callers that do not know this
+// package. After [ErrUnavailable], [ErrFull] and an ended ctx the same event may be
+// appended again.
 func (l *Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
 	key := e.Key()
 	ack, err := l.publish(ctx, EventsStream, key.MessageID(), &nats.Msg{
@@ -26,22 +30,54 @@ func (l *Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
 		Header:  nats.Header(e.Header()),
 		Data:    e.Body,
 	})
-	if err != nil {
-		return store.Ack{}, translate("append event "+key.String(), err)
-	}
-	return ack, nil
+	return ack, refused("append event "+key.String(), err)
 }
 
-// publish sends one message and waits for the stream's acknowledgement. Asynchronous
-// publishing is used because it fails at once when the connection breaks, where a
-// request would wait for its whole time.
-func (l *Log) publish(ctx context.Context, stream, id string, msg *nats.Msg) (store.Ack, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Ack{}, err
+// refused translates an error of publishing and marks it where the log will never take
+// the message.
+func refused(doing string, err error) error {
+	if err = translate(doing, err); errors.Is(err, ErrTooLarge) {
+		return tooLarge{err}
 	}
+	return err
+}
+
+// tooLarge is an [ErrTooLarge] that can be told without importing this package.
+type tooLarge struct{ error }
+
+func (tooLarge) TooLarge() bool  { return true }
+func (e tooLarge) Unwrap() error { return e.error }
+
+// inFlightPause is the wait for a message with the same id that is being stored.
+const inFlightPause = 50 * time.Millisecond
+
+// publish sends one message and waits for the stream's acknowledgement. While the
+// stream is still storing the same message from before, which it may yet fail to do, it
+// acknowledges neither: the message is sent again, for at most Config.Timeout.
+func (l *Log) publish(ctx context.Context, stream, id string, msg *nats.Msg) (store.Ack, error) {
 	injectTrace(ctx, msg.Header)
 	msg.Header.Set(js.MsgIDHeader, id)
 	msg.Header.Set(js.ExpectedStreamHeader, stream)
+	for last := time.Now().Add(l.cfg.Timeout); ; {
+		ack, err := l.publishOnce(ctx, stream, msg)
+		var answer *js.APIError
+		if !errors.As(err, &answer) || answer.ErrorCode != codeDuplicateInFlight || time.Now().After(last) {
+			return ack, err
+		}
+		select {
+		case <-time.After(inFlightPause):
+		case <-ctx.Done():
+			return store.Ack{}, ctx.Err()
+		}
+	}
+}
+
+// publishOnce publishes asynchronously because that fails at once when the connection
+// breaks, where a request would wait for its whole time.
+func (l *Log) publishOnce(ctx context.Context, stream string, msg *nats.Msg) (store.Ack, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Ack{}, err
+	}
 	future, err := l.js.PublishMsgAsync(msg, js.WithStallWait(l.cfg.Timeout))
 	if err != nil {
 		return store.Ack{}, err

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
@@ -113,12 +115,43 @@ func TestWhatNoServerTakesFailsForGood(t *testing.T) {
 	large := event(1)
 	large.Body = make([]byte, 100_001)
 	_, err := f.log.Append(t.Context(), large)
-	require.ErrorIs(t, err, jetstream.ErrTooLarge)
+	requireTooLarge(t, err)
 
 	wordy := event(1)
 	wordy.Source = strings.Repeat("x", 70_000)
 	_, err = f.log.Append(t.Context(), wordy)
+	requireTooLarge(t, err)
+}
+
+// requireTooLarge holds that callers can tell, also those that do not know the package.
+func requireTooLarge(t *testing.T, err error) {
+	t.Helper()
 	require.ErrorIs(t, err, jetstream.ErrTooLarge)
+	var refusal interface{ TooLarge() bool }
+	require.ErrorAs(t, err, &refusal)
+	require.True(t, refusal.TooLarge())
+}
+
+func TestAnEventThatIsStillBeingStoredIsSentAgainUntilItIs(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	conn, _ := raw(t, server.URL())
+	answers := []string{
+		`{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"}}`,
+		`{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"}}`,
+		`{"stream":"CAS_EVENTS","seq":7,"duplicate":true}`,
+	}
+	_, err := conn.Subscribe(store.Subjects, func(m *nats.Msg) { // in the stream's place
+		answer := answers[0]
+		answers = answers[1:]
+		assert.NoError(t, m.Respond([]byte(answer)))
+	})
+	require.NoError(t, err)
+	require.NoError(t, conn.Flush())
+	log := connect(t, jetstream.Config{URL: server.URL(), Replicas: 1})
+	ack, err := log.Append(t.Context(), event(1))
+	require.NoError(t, err)
+	require.Equal(t, store.Ack{Sequence: 7, Duplicate: true}, ack)
 }
 
 func TestAppendWithoutStreamOrServerIsNoAcknowledgement(t *testing.T) {

@@ -67,6 +67,7 @@ func dial(ctx context.Context, cfg Config, logger *slog.Logger) (*nats.Conn, err
 	options := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.Timeout(timeout),
+		nats.FlusherTimeout(timeout), // of a write, which others wait for
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),

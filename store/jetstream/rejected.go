@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -72,7 +73,7 @@ func (l *Log) Reject(ctx context.Context, r store.Rejection) error {
 		msg.Header.Set(headerEncoding, encodingGzip)
 	}
 	_, err := l.publish(ctx, RejectedStream, rejectionID(r), msg)
-	return translate(doing, err)
+	return refused(doing, err)
 }
 
 // rejectionID is the Nats-Msg-Id of a rejection: the hash of the message's own id and
@@ -85,9 +86,13 @@ func rejectionID(r store.Rejection) string {
 }
 
 // Rejected lists the rejected messages in order, those that were replayed since with
-// Replayed set.
+// Replayed set. Where the stream was never made it fails with [ErrNotFound].
 func (l *Log) Rejected(ctx context.Context) iter.Seq2[RejectedMessage, error] {
 	return func(yield func(RejectedMessage, error) bool) {
+		if err := l.findRejected(ctx); err != nil {
+			yield(RejectedMessage{}, err)
+			return
+		}
 		replayed, err := l.replayed(ctx)
 		if err != nil {
 			yield(RejectedMessage{}, err)
@@ -108,8 +113,20 @@ func (l *Log) Rejected(ctx context.Context) iter.Seq2[RejectedMessage, error] {
 	}
 }
 
+// findRejected fails with [ErrNotFound] where the stream of rejected messages was never
+// made. Any other error is left to whoever reads the stream.
+func (l *Log) findRejected(ctx context.Context) error {
+	if _, err := l.js.Stream(ctx, RejectedStream); errors.Is(err, js.ErrStreamNotFound) {
+		return fmt.Errorf("%w: there is no stream %s on these servers: nothing has been stored there yet", ErrNotFound, RejectedStream)
+	}
+	return nil
+}
+
 // RejectedBySequence gives one rejected message, [ErrNotFound] if there is none.
 func (l *Log) RejectedBySequence(ctx context.Context, sequence uint64) (RejectedMessage, error) {
+	if err := l.findRejected(ctx); err != nil {
+		return RejectedMessage{}, err
+	}
 	m, err := l.rejectedAt(ctx, sequence)
 	if err != nil {
 		return RejectedMessage{}, err

@@ -94,7 +94,21 @@ func TestARejectedMessageThatDoesNotFitIsCompressed(t *testing.T) {
 	noise := make([]byte, 200_000)
 	rand.NewChaCha8([32]byte{}).Read(noise)
 	err := f.log.Reject(t.Context(), store.Rejection{Reason: store.Malformed, MessageID: "noise", Body: noise})
-	require.ErrorIs(t, err, jetstream.ErrTooLarge)
+	requireTooLarge(t, err)
+}
+
+func TestWithoutTheStreamThereIsNothingToListAndNoneIsMade(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	log := connect(t, jetstream.Config{URL: server.URL(), Replicas: 1})
+	for _, err := range log.Rejected(t.Context()) {
+		require.ErrorIs(t, err, jetstream.ErrNotFound)
+		require.ErrorContains(t, err, "there is no stream CAS_REJECTED")
+	}
+	_, err := log.RejectedBySequence(t.Context(), 1)
+	require.ErrorIs(t, err, jetstream.ErrNotFound)
+	require.ErrorContains(t, err, "there is no stream CAS_REJECTED")
+	require.Error(t, log.Ready(t.Context()))
 }
 
 func TestWhatIsNoRejectionIsListedWithItsError(t *testing.T) {

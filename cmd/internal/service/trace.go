@@ -16,7 +16,7 @@ import (
 
 // Tracing sets up the trace context of W3C and, if OTEL_EXPORTER_OTLP_ENDPOINT is set,
 // the export of traces over HTTP, which the other variables of OpenTelemetry configure.
-// The function that it gives sends what is left.
+// The function that it gives sends what is left, which takes at most a second.
 func Tracing(ctx context.Context, name string) (stop func(), err error) {
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
@@ -34,7 +34,7 @@ func Tracing(ctx context.Context, name string) (stop func(), err error) {
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(about))
 	otel.SetTracerProvider(provider)
 	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = provider.Shutdown(ctx) // traces that cannot be sent are no reason to fail
 	}, nil

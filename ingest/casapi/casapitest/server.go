@@ -1,7 +1,6 @@
 package casapitest
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -181,8 +180,12 @@ func (s *Server) path(of string) string { return strings.TrimPrefix(of, s.URL())
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	fault := s.count(path)
-	if fault.Delay > 0 && !wait(r.Context(), fault.Delay) {
-		return
+	if fault.Delay > 0 {
+		select {
+		case <-time.After(fault.Delay):
+		case <-r.Context().Done():
+			return // the client is gone
+		}
 	}
 	switch {
 	case fault.Cut:
@@ -264,16 +267,4 @@ func (s *Server) serveDetail(w http.ResponseWriter, path string, body []byte) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body)
-}
-
-// wait returns false if ctx ends first: the client is gone.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
