@@ -16,7 +16,7 @@ import (
 const (
 	// holding is how long a chunk is meant to hold its locks: the number of people in
 	// one follows from how long the last ones took.
-	holding    = 50 * time.Millisecond
+	holding    = 75 * time.Millisecond
 	firstChunk = 20
 	mostPeople = 250 // of a chunk, which bounds memory where nothing has to be written
 	ahead      = 4   // chunks a worker that may be done or waiting before the slowest is

@@ -9,21 +9,20 @@ import (
 	"casdelius/store"
 )
 
-// The messages of a chunk as they come, with duplicates, before they are the inbox's.
+// The events of a chunk, before they are the inbox's.
 const sqlStaging = `
 create temporary table if not exists staging (
 	referral uuid, type text collate "C", id text collate "C", sequence bigint, crn text, noms text, known boolean,
 	emitted timestamptz, occurred timestamptz, received timestamptz, stored timestamptz, source text, sha256 bytea, body bytea
 ) on commit delete rows`
 
-// As sqlPutEvents, from the staging table.
+// As sqlPutEvents, from the staging table, in the order in which it was filled: that of
+// identity. To sort there would mean to write everything once more.
 const sqlLoadEvents = `
 with put as (
 	insert into projection.event (referral, type, id, sequence, crn, noms, emitted, occurred, received, stored, source, sha256, body)
-	select distinct on (referral, type, id) referral, type, id, sequence, nullif(crn, ''), nullif(noms, ''),
-		emitted, occurred, received, stored, source, sha256, body
+	select referral, type, id, sequence, nullif(crn, ''), nullif(noms, ''), emitted, occurred, received, stored, source, sha256, body
 	from pg_temp.staging
-	order by referral, type, id, sequence
 	on conflict do nothing
 	returning referral
 ), marked as (
@@ -49,10 +48,12 @@ func (db *Database) Load(ctx context.Context, messages []store.Stored) error {
 }
 
 func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
+	events, unreadable := winners(messages)
 	if _, err := tx.Exec(ctx, sqlStaging); err != nil {
 		return err
 	}
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "staging"}, stagingColumns, &staged{messages: messages}); err != nil {
+	rows := pgx.CopyFromSlice(len(events), func(i int) ([]any, error) { return staged(events[i]) })
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "staging"}, stagingColumns, rows); err != nil {
 		return err
 	}
 	inserted := 0
@@ -65,7 +66,6 @@ func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	if inserted == len(messages) {
 		return nil
 	}
-	events, unreadable := winners(messages)
 	var args []any
 	if len(events) > 0 {
 		args = eventColumns(events)
@@ -73,33 +73,14 @@ func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	return putRest(ctx, tx, messages, args, unreadable)
 }
 
-// staged are the events among messages as rows of the staging table.
-type staged struct {
-	messages []store.Stored
-	next     int
-}
-
-// Next implements pgx.CopyFromSource.
-func (s *staged) Next() bool {
-	s.next++
-	for s.next <= len(s.messages) && s.messages[s.next-1].Err != nil {
-		s.next++
-	}
-	return s.next <= len(s.messages)
-}
-
-// Values implements pgx.CopyFromSource.
-func (s *staged) Values() ([]any, error) {
-	e := &s.messages[s.next-1]
+// staged is an event as a row of the staging table.
+func staged(e *store.Stored) ([]any, error) {
 	sum, err := hex.DecodeString(e.Checksum())
 	return []any{
 		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), string(e.CRN), string(e.NOMS), e.Type.Known(), //nolint:gosec // see put
 		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, sum, e.Body,
 	}, err
 }
-
-// Err implements pgx.CopyFromSource.
-func (s *staged) Err() error { return nil }
 
 // Broken implements projector.Loader.
 func (db *Database) Broken(ctx context.Context) ([]uint64, error) {
