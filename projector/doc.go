@@ -44,7 +44,9 @@
 // restores the inbox, and then reconciles the people concerned as always, but for one
 // thing: before anything is compared the step puts their damaged rows back as they were
 // left. What people had written into a row comes back with it. Only damage counts: a row
-// that was edited after the projector left it is not touched.
+// that was edited after the projector left it is not touched. Events that the ledger was
+// folded from and that not even the stream has any more are let go, so that their people
+// are not left alone for ever.
 //
 // # Rebuild and plan
 //
@@ -54,8 +56,9 @@
 // knows. Several workers take a chunk of people each; how many are in one follows from
 // how long the last ones took, so that no lock is held for much longer than 50 ms. The
 // place up to which everyone is done is kept in a table: a rebuild that was killed goes
-// on there, and whoever was done since is only looked at again. An advisory lock keeps
-// a second rebuild of everyone away.
+// on there, and whoever was done since is only looked at again; but first it takes those
+// before that place who are due, for what has come into the inbox since. An advisory lock
+// keeps a second rebuild of everyone away.
 //
 // A dry run takes the same way on a snapshot that cannot be written to, and stops
 // before it would apply: what [Projector.Rebuild] plans is what it would write.
@@ -68,8 +71,8 @@
 //   - The moment is bad (a lock, a time limit, a lost connection, a deadlock): the step
 //     is run again. Nobody is parked, nothing is acknowledged. An unknown commit is
 //     harmless, because looking again changes nothing.
-//   - A practitioner holds or has just changed a row that is to be written: its person
-//     is put off, and stays due.
+//   - A practitioner holds or has just changed a row that is to be written, or has entered
+//     another address since: the person is put off, and stays due.
 //   - A contact refers to something that Delius does not have yet: that contact is
 //     parked with its cause, and tried again with growing pauses. All else of the same
 //     person goes on.

@@ -31,7 +31,7 @@ const (
 type Problem string
 
 // The problems. Those of the inbox are missing, extra, altered, unapplied, unnamed and
-// unwritten; those of rows edited, altered, gone, twice and unsealed.
+// unwritten; those of rows edited, altered, gone, twice, unsealed and lost.
 const (
 	Missing   Problem = "missing"   // a message of the stream that the inbox lacks
 	Extra     Problem = "extra"     // an event of the inbox that the stream has not
@@ -43,6 +43,7 @@ const (
 	Gone      Problem = "gone"      // the row is not there any more
 	Twice     Problem = "twice"     // a second live row of the same
 	Unsealed  Problem = "unsealed"  // nobody knows how the row was left
+	Lost      Problem = "lost"      // the row was made of an event that the stream has not, so nothing is written
 )
 
 // Finding is one thing that Verify found. What does not apply is zero.
@@ -107,6 +108,10 @@ type Inspector interface {
 	Chunk(ctx context.Context, place Place, scope *Scope, after int64, limit int) (last int64, rows int, err error)
 	// Check holds those after a row, up to the last one, against Delius.
 	Check(ctx context.Context, place Place, scope *Scope, after, last int64) ([]Finding, error)
+	// Lost lists those of them that were made of events that the inbox does not hold.
+	Lost(ctx context.Context, place Place, scope *Scope, after, last int64) ([]Finding, error)
+	// Forget makes the ledger forget the events of referrals that the inbox does not hold.
+	Forget(ctx context.Context, referrals []store.Referral) error
 
 	// Scope finds people by their CRN.
 	Scope(ctx context.Context, crns []store.CRN) (Scope, error)

@@ -119,3 +119,22 @@ func TestAnotherStreamOrAShorterOneIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, rig.db.Attach(ctx, held, projector.Stream{Created: created}), "the stream has lost messages")
 }
+
+func TestWhatWasAppliedOfAnEventMovesToItsEarlierSequenceAlsoWhereThatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		rig := populated(t)
+		messages := rig.stream.add(moved(1, someone, 0), moved(1, someone, 0))
+		if lost {
+			require.NoError(t, rig.db.Put(ctx, messages[:1]))
+			rig.reconcile(t)
+			rig.exec(t, "delete from projection.event")
+		}
+		require.NoError(t, rig.db.Put(ctx, messages[1:]))
+		rig.reconcile(t)
+		require.NoError(t, rig.db.Put(ctx, messages[:1]))
+		require.Equal(t, []int64{1}, rig.ids(t, "select sequence from projection.applied"))
+		require.Equal(t, []int64{1}, rig.ids(t, "select sequence from projection.event"))
+		require.Equal(t, []int64{2}, rig.ids(t, "select sequence from projection.other_sequence"))
+	}
+}

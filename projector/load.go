@@ -14,6 +14,9 @@ import (
 type Loader interface {
 	// Load does what Put does, for up to some thousands of messages.
 	Load(ctx context.Context, messages []store.Stored) error
+	// Recall brings back whom the inbox's events name, where that was lost, and marks their
+	// referrals as due.
+	Recall(ctx context.Context) error
 	// Broken are the sequences of events whose body is not what its checksum says.
 	Broken(ctx context.Context) ([]uint64, error)
 }
@@ -25,7 +28,8 @@ const (
 )
 
 // fill reads what the inbox lacks, up to the stream's last sequence as it is now, and
-// what it holds altered. Where every sequence is recorded the stream is not read.
+// what it holds altered, and recalls whom its events name. Where every sequence is
+// recorded the stream is not read.
 func (w *walk) fill(ctx context.Context) error {
 	held, err := w.db.Last(ctx) // before the stream, which goes on
 	if err != nil {
@@ -42,8 +46,16 @@ func (w *walk) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	broken, err := w.db.Broken(ctx)
-	if err != nil {
+	var broken []uint64
+	group, looking := errgroup.WithContext(ctx) // beside one another they read the inbox from the disk once
+	group.Go(func() (err error) {
+		broken, err = w.db.Broken(looking)
+		return err
+	})
+	group.Go(func() error {
+		return again(looking, w.Projector, func() error { return w.db.Recall(looking) })
+	})
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	mend := ranges(broken)

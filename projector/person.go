@@ -55,7 +55,7 @@ type Decision struct {
 // Applied is what a step did.
 type Applied struct {
 	People  []Decision // written, or found to need nothing
-	PutOff  int        // people with a row that somebody else holds: still due
+	PutOff  int        // people of whom somebody else holds or has changed something: still due
 	Skipped bool       // somebody was locked by another: there is more to do
 }
 

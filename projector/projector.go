@@ -45,7 +45,7 @@ type Inbox interface {
 	Attach(ctx context.Context, held uint64, stream Stream) error
 	Put(ctx context.Context, messages []store.Stored) error
 	Missing(ctx context.Context, to uint64) ([]Range, error)
-	Due(ctx context.Context, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
+	Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
 	MarkForgotten(ctx context.Context) (int, error)
 	Backlog(ctx context.Context) (Backlog, error)
 }
@@ -139,6 +139,7 @@ type Projector struct {
 	wake    chan struct{} // holds a token when there is reason to sweep at once
 	search  chan struct{} // holds a token when a history was found to lack events
 	pauses  *pauses
+	losses  losses
 }
 
 // New makes a projector. It fails if the configuration cannot be.
@@ -152,5 +153,6 @@ func New(log Log, db Database, config Config) (*Projector, error) {
 		wake:    make(chan struct{}, 1),
 		search:  make(chan struct{}, 1),
 		pauses:  newPauses(config.Retry),
+		losses:  losses{of: map[store.Referral]string{}},
 	}, nil
 }

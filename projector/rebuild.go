@@ -137,6 +137,9 @@ type Roll interface {
 	Claim(ctx context.Context, by string, restart bool, now time.Time) (Claim, Bookmark, error)
 	// People are the offenders after one whom any event names, in order.
 	People(ctx context.Context, after int64) ([]int64, error)
+	// Behind are the referrals that are due and whose events name an offender up to one, in
+	// the order of these.
+	Behind(ctx context.Context, last int64) ([]store.Referral, error)
 	// ReferralsOf are the referrals whose events name any of these offenders.
 	ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error)
 	// Unowned are the referrals whose events name nobody whom Delius knows.
@@ -227,8 +230,17 @@ func (w *walk) named(ctx context.Context) ([]store.Referral, error) {
 	return all, nil
 }
 
-// everyone reconciles everyone from where the rebuild was, then what is nobody's.
+// everyone reconciles everyone from where the rebuild was, then what is nobody's. Those
+// before that place who are due come first: the inbox may hold more of them than it did
+// when they were passed. Who becomes due from now on is live's.
 func (w *walk) everyone(ctx context.Context) error {
+	var behind []store.Referral
+	var err error
+	if w.place.Person > 0 {
+		if behind, err = w.roll.Behind(ctx, w.place.Person); err != nil {
+			return err
+		}
+	}
 	people, err := w.roll.People(ctx, w.place.Person)
 	if err != nil {
 		return err
@@ -237,8 +249,14 @@ func (w *walk) everyone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.progress = Progress{Phase: Reconciling, Done: w.place.People, Total: w.place.People + len(people) + len(unowned), Changed: w.place.Changed}
+	all := w.place.People + len(behind) + len(people) + len(unowned)
+	w.progress = Progress{Phase: Reconciling, Done: w.place.People, Total: all, Changed: w.place.Changed}
 	w.tell()
+	if len(behind) > 0 {
+		if err := w.rest(ctx, behind); err != nil {
+			return err
+		}
+	}
 	if err := w.people(ctx, people); err != nil {
 		return err
 	}

@@ -373,7 +373,7 @@ func TestPeopleWhomAPractitionerHoldsAreLeftDue(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, tally.Left)
 	require.Equal(t, len(histories)-1, tally.People)
-	due, err := rig.db.Due(ctx, time.Now(), 100, nil)
+	due, err := rig.db.Due(ctx, time.Now(), time.Now(), 100, nil)
 	require.NoError(t, err)
 	require.Len(t, due, tally.Left)
 }

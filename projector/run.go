@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -123,10 +124,13 @@ func (p *Projector) sweep(ctx, work context.Context) error {
 	}
 }
 
-// sweepOnce goes on while there is somebody due who can be had.
+// sweepOnce goes on while there is somebody due who can be had. Whoever cannot is left to
+// the next sweep, and in nobody's way.
 func (p *Projector) sweepOnce(ctx, work context.Context) error {
+	var missed []store.Referral
 	for ctx.Err() == nil {
-		due, err := p.db.Due(work, p.config.Now().Add(-p.config.Sweep), p.config.Batch, p.pauses.resting(p.config.Now()))
+		now := p.config.Now()
+		due, err := p.db.Due(work, now, now.Add(-p.config.Sweep), p.config.Batch, slices.Concat(p.pauses.resting(now), missed))
 		if errors.Is(err, ErrRetry) {
 			p.metrics.retries.Inc()
 			p.logger.Warn("nobody could be swept", "error", err)
@@ -139,9 +143,7 @@ func (p *Projector) sweepOnce(ctx, work context.Context) error {
 		if err != nil {
 			return err
 		}
-		if report.PutOff > 0 || report.Skipped || len(report.People) == 0 {
-			return nil
-		}
+		missed = append(missed, without(due, &report)...)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (r *rig) project(t require.TestingT) {
 }
 
 func (r *rig) reconcile(t require.TestingT) {
-	due, err := r.db.Due(ctx, time.Now(), 10_000, nil)
+	due, err := r.db.Due(ctx, time.Now(), time.Now(), 10_000, nil)
 	require.NoError(t, err)
 	report, err := r.Reconcile(ctx, projector.Pick{Referrals: due})
 	require.NoError(t, err)

@@ -2,6 +2,9 @@ package projector
 
 import (
 	"context"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"casdelius/projector/delius"
@@ -28,20 +31,27 @@ var names = map[store.Type]string{
 // who was left out.
 func (p *Projector) tell(r Report, quiet bool) {
 	p.metrics.putOff.Add(float64(r.PutOff))
-	if r.Lost > 0 {
-		signal(p.search)
-	}
 	now := p.config.Now()
 	for i := range r.People {
+		p.tellLost(&r.People[i])
 		p.tellPerson(&r.People[i], now, quiet)
 	}
 	for i := range r.Plan {
+		p.tellLost(&r.Plan[i])
 		for range r.Plan[i].Outcome.Changes {
 			p.metrics.planned.Inc()
 		}
 	}
 	if p.config.Committed != nil && len(r.People) > 0 {
 		p.config.Committed(r.Applied, now)
+	}
+}
+
+// tellLost has the inbox searched for gaps when a person's history is found to lack
+// events: once, because what the search has not found the next one will not find either.
+func (p *Projector) tellLost(d *Decision) {
+	if p.losses.isNew(d.Person.Referrals, d.Outcome.Lost) {
+		signal(p.search)
 	}
 }
 
@@ -76,6 +86,32 @@ func (p *Projector) tellPerson(d *Decision, now time.Time, quiet bool) {
 	for _, c := range d.Outcome.Changes {
 		p.metrics.changes.WithLabelValues(kindOfChange(c)).Inc()
 	}
+}
+
+// losses remembers of which referrals the history lacks events, until it is whole again or
+// the process ends.
+type losses struct {
+	mu sync.Mutex
+	of map[store.Referral]string // contacts and stays
+}
+
+// isNew notes what the history of a person, whose the referrals are, lacks events of, and
+// says whether that is another thing than before.
+func (l *losses) isNew(referrals []store.Referral, lost []string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(lost) == 0 {
+		for _, r := range referrals {
+			delete(l.of, r)
+		}
+		return false
+	}
+	what := strings.Join(lost, " ")
+	known := slices.ContainsFunc(referrals, func(r store.Referral) bool { return l.of[r] == what })
+	for _, r := range referrals {
+		l.of[r] = what
+	}
+	return !known
 }
 
 func kindOfChange(c delius.Change) string {

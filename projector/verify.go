@@ -42,7 +42,7 @@ type Verdict struct {
 
 // Verify holds the stream against the inbox, and inbox and ledger against Delius, while
 // live projection goes on. With Repair it brings back what the inbox lost or holds
-// altered, puts damaged rows back as the projector left them and then reconciles their
+// altered, lets the ledger forget events that the stream has lost, puts damaged rows back as the projector left them and then reconciles their
 // people by the one path. Rows that a person edited are never touched.
 func (p *Projector) Verify(ctx context.Context, order Verification) (Verdict, error) {
 	if order.Grace == 0 {
@@ -69,7 +69,11 @@ func (p *Projector) Verify(ctx context.Context, order Verification) (Verdict, er
 		}
 		v.scope = &scope
 	}
-	for _, part := range []func(context.Context) error{v.inbox, v.neglected, v.contacts, v.addresses} {
+	if err := v.inbox(ctx); err != nil {
+		return v.verdict, err
+	}
+	v.whole = v.verdict.Left == 0 && (order.Repair || v.verdict.Damaged == 0)
+	for _, part := range []func(context.Context) error{v.neglected, v.contacts, v.addresses} {
 		if err := part(ctx); err != nil {
 			return v.verdict, err
 		}
@@ -87,6 +91,7 @@ type verifier struct {
 	order   Verification
 	scope   *Scope
 	verdict Verdict
+	whole   bool                    // the inbox holds what the stream has, so what it lacks is lost
 	touched map[store.Referral]bool // with damage, or whose events were brought back
 	moved   map[int64]bool          // offenders with damaged rows that are no booking's
 }
@@ -178,7 +183,7 @@ func (v *verifier) rows(ctx context.Context, place Place, phase Phase, count *in
 		if err != nil || n == 0 {
 			return err
 		}
-		found, err := v.db.Check(ctx, place, v.scope, after, last)
+		found, err := v.check(ctx, place, v.scope, after, last)
 		if err != nil {
 			return err
 		}
@@ -188,6 +193,17 @@ func (v *verifier) rows(ctx context.Context, place Place, phase Phase, count *in
 		*count += n
 		after = last
 	}
+}
+
+// check holds rows of the ledger against Delius, and against the inbox where that is
+// whole.
+func (v *verifier) check(ctx context.Context, place Place, scope *Scope, after, last int64) ([]Finding, error) {
+	found, err := v.db.Check(ctx, place, scope, after, last)
+	if err != nil || !v.whole {
+		return found, err
+	}
+	lost, err := v.db.Lost(ctx, place, scope, after, last)
+	return append(found, lost...), err
 }
 
 // repair puts damaged rows back and reconciles their people by the one path, some
@@ -222,9 +238,14 @@ func (v *verifier) repair(ctx context.Context) error {
 // repairSome repairs until there is nothing left, or until it has tried often enough:
 // whom somebody else has in hand may be free the next time.
 func (v *verifier) repairSome(ctx context.Context, scope Scope, referrals []store.Referral) error {
+	if v.whole {
+		if err := again(ctx, v.Projector, func() error { return v.db.Forget(ctx, referrals) }); err != nil {
+			return err
+		}
+	}
 	var left []Finding
 	for round := range repairRounds {
-		report, err := v.Reconcile(ctx, Pick{Referrals: referrals, PutBack: v.config.Now()})
+		report, err := v.Reconcile(ctx, Pick{Referrals: referrals, Quiet: true, PutBack: v.config.Now()})
 		if err != nil {
 			return err
 		}
@@ -252,7 +273,7 @@ func (v *verifier) look(ctx context.Context, scope *Scope) ([]Finding, error) {
 		all = found
 	}
 	for _, place := range []Place{InContacts, InAddresses} {
-		found, err := v.db.Check(ctx, place, scope, 0, math.MaxInt64)
+		found, err := v.check(ctx, place, scope, 0, math.MaxInt64)
 		if err != nil {
 			return nil, err
 		}

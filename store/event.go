@@ -21,7 +21,7 @@ type Event struct {
 	Emitted  time.Time // the detail's timestamp, UTC, whole microseconds
 	Occurred time.Time // the notification's occurredAt, UTC; zero if it has none
 	Received time.Time // when it was taken off the queue, UTC; zero if it was not
-	Source   string    // the detailUrl that the detail came from; "" if it came along
+	Source   string    // the detailUrl that the detail came from, without NUL; "" if it came along
 	Body     []byte    // the detail exactly as received
 }
 
@@ -245,7 +245,8 @@ func encode(s string) string {
 }
 
 // decode undoes encode. It takes any byte percent-encoded, as CloudEvents asks of
-// receivers.
+// receivers, but for NUL: no text in PostgreSQL can hold one, so that a message with it
+// could never be put into the inbox and would be tried for ever.
 func decode(s string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -265,6 +266,9 @@ func decode(s string) (string, error) {
 	}
 	if !utf8.ValidString(b.String()) {
 		return "", fmt.Errorf("%q is not UTF-8", clip(s))
+	}
+	if strings.IndexByte(b.String(), 0) >= 0 {
+		return "", fmt.Errorf("%q holds a NUL", clip(s))
 	}
 	return b.String(), nil
 }

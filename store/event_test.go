@@ -71,6 +71,7 @@ func TestStoredMessageThatIsNoEventOfOursIsRefused(t *testing.T) {
 		"no time":                    {subject, func(h map[string][]string) { delete(h, store.HeaderTime) }, store.HeaderTime},
 		"a time that is none":        {subject, func(h map[string][]string) { h[store.HeaderOccurred] = []string{"soon"} }, store.HeaderOccurred},
 		"a url that is not encoded":  {subject, func(h map[string][]string) { h[store.HeaderDetail] = []string{"%"} }, store.HeaderDetail},
+		"a url with a NUL":           {subject, func(h map[string][]string) { h[store.HeaderDetail] = []string{"https://cas.example/%00"} }, "holds a NUL"},
 		"no checksum":                {subject, func(h map[string][]string) { delete(h, store.HeaderSum) }, "checksum"},
 		"another body's checksum":    {subject, func(h map[string][]string) { h[store.HeaderSum] = []string{strings.Repeat("0", 64)} }, "checksum"},
 		"a subject that is not ours": {"cas.rejected.malformed", func(map[string][]string) {}, "subject"},

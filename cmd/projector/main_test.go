@@ -99,7 +99,7 @@ func (w *world) put(events ...store.Event) {
 func (w *world) look() projector.Report {
 	w.t.Helper()
 	w.now = w.now.AddDate(0, 0, 1)
-	due, err := w.db.Due(ctx, time.Now().Add(time.Minute), 1000, nil)
+	due, err := w.db.Due(ctx, time.Now(), time.Now().Add(time.Minute), 1000, nil)
 	require.NoError(w.t, err)
 	report, err := w.projector.Reconcile(ctx, projector.Pick{Referrals: due})
 	require.NoError(w.t, err)

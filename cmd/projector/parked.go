@@ -171,7 +171,7 @@ func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that trying again is of no use: %s", filter.Cause, filter.Cause.Remedy())
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		n, err := db.RetryParked(ctx, filter)
+		n, err := db.RetryParked(ctx, filter, time.Now())
 		if err != nil {
 			return err
 		}

@@ -116,7 +116,7 @@ func TestParkedRetryHealsWhatWasPutRight(t *testing.T) {
 // due lists who is due now.
 func (w *world) due() []store.Referral {
 	w.t.Helper()
-	due, err := w.db.Due(ctx, time.Now().Add(time.Minute), 1000, nil)
+	due, err := w.db.Due(ctx, time.Now(), time.Now().Add(time.Minute), 1000, nil)
 	require.NoError(w.t, err)
 	return due
 }

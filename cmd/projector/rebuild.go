@@ -134,7 +134,7 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally) error {
 		fmt.Fprintf(s.stderr, "%d referrals are left due: somebody else had their people in hand. The service takes them.\n", t.Left)
 	}
 	if t.Lost > 0 {
-		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which.\n", t.Lost)
+		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair lets go of events that the stream has lost.\n", t.Lost)
 	}
 	if n := len(t.Failed); n > 0 {
 		return fmt.Errorf("%d referrals could not be rebuilt and stay due, %s the first; the log says why", n, t.Failed[0])

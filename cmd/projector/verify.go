@@ -27,11 +27,13 @@ wrote or adopted against what it left there. The service may run meanwhile.
 
 A row whose version or time has moved since was edited: it is listed with who did it
 and when, and is no failure. One that changed without that, is gone, or stands twice is
-damaged, and so is an inbox that lacks a message or says otherwise than the stream.
+damaged, and so is an inbox that lacks a message or says otherwise than the stream, and
+a row that was made of an event that neither of them has.
 
 With --repair damage is undone, and nothing that a person edited is touched: the inbox
 is filled from the stream, a damaged row is put back, one that is gone is written
-again, a second one is marked as deleted. A message that the log took less than ten
+again, a second one is marked as deleted; what the stream has lost is let go, so that
+what it has is written again. A message that the log took less than ten
 seconds ago may still be on its way to the inbox: it is waited for.
 
 Examples:
@@ -201,6 +203,8 @@ func predicate(f *projector.Finding) string {
 		return "is gone from Delius"
 	case projector.Unsealed:
 		return "is in the ledger, but not how it was left"
+	case projector.Lost:
+		return "was made of an event that the stream does not have: nothing is written for its person"
 	case projector.Twice:
 		return "stands live beside the projector's own"
 	case projector.HandMade:

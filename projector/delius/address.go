@@ -15,6 +15,7 @@ type stay struct {
 	row   *AddressRow // that it owns; nil if there is none yet
 	entry AddressLedger
 	fresh bool // adopted now
+	gone  bool // the ledger's row is gone, or deleted on somebody else
 
 	lines     Lines     // as they will stand
 	start     time.Time // as it will stand
@@ -64,26 +65,21 @@ func (a *addresses) own(wanted []Stay) []*stay {
 	for i := range wanted {
 		s := &stay{Stay: &wanted[i]}
 		entry, known := a.ledger[s.Booking]
-		if known && entry.Provisional && s.HasBase {
-			delete(a.owners, entry.AddressID)
+		row := a.row(entry.AddressID)
+		switch elsewhere := row != nil && row.OffenderID != a.have.OffenderID; {
+		case !known:
+		case elsewhere && !row.Deleted:
+			a.out.Parked = append(a.out.Parked, Parked{
+				Cause: PersonChanged, Referral: s.Booking, URN: arrived.URN(s.Booking), Address: true,
+				Problem: "the live address row of this stay stands on another person: it has to be deleted there first",
+			})
+			continue
+		case elsewhere, row == nil:
+			s.gone = true
+		case entry.Provisional && s.HasBase:
+			delete(a.owners, row.ID)
 			a.out.Released = append(a.out.Released, s.Booking)
-			known = false
-		}
-		if known {
-			row := a.row(entry.AddressID)
-			if row != nil && row.OffenderID != a.have.OffenderID {
-				if !row.Deleted {
-					a.out.Parked = append(a.out.Parked, Parked{
-						Cause: PersonChanged, Referral: s.Booking, URN: arrived.URN(s.Booking), Address: true,
-						Problem: "the live address row of this stay stands on another person: it has to be deleted there first",
-					})
-					continue
-				}
-				row = nil
-			}
-			if row == nil {
-				delete(a.owners, entry.AddressID)
-			}
+		default:
 			s.row, s.entry = row, entry
 		}
 		all = append(all, s)
@@ -168,7 +164,7 @@ func (a *addresses) free(row *AddressRow) bool {
 func (a *addresses) take(s *stay, provisional bool, fits func(*AddressRow) bool) {
 	for _, deleted := range []bool{false, true} {
 		for _, row := range a.rows {
-			if row.Deleted == deleted && a.free(row) && fits(row) {
+			if row.Deleted == deleted && a.free(row) && fits(row) && (!deleted || a.deletedFor(s, row)) {
 				a.owners[row.ID] = s.Booking
 				s.row, s.fresh = row, true
 				s.entry = AddressLedger{Booking: s.Booking, AddressID: row.ID, Lines: s.Lines, Start: s.Start, Departure: s.ends(row.Start), Provisional: provisional}
@@ -179,6 +175,13 @@ func (a *addresses) take(s *stay, provisional bool, fits func(*AddressRow) bool)
 			}
 		}
 	}
+}
+
+// deletedFor says whether a row may be adopted as deleted by this stay. No row may by a
+// stay whose own is gone, and none that we once wrote for anything else: both times it may
+// be one that had to go because its booking was somebody else's.
+func (a *addresses) deletedFor(s *stay, row *AddressRow) bool {
+	return !s.gone && (!a.knows(row) || a.ledger[s.Booking].AddressID == row.ID)
 }
 
 // normal is the lines without white space at their ends.

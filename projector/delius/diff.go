@@ -120,7 +120,8 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 }
 
 // own picks our row: the ledger's, if it stands on the right person; else the first
-// live one there, else the first deleted one.
+// live one there. The first deleted one will do only where the ledger names none: what
+// was deleted here while ours was another row says nothing about this contact.
 func (d *differ) own(rows []*ContactRow, ledger int64) *ContactRow {
 	var best *ContactRow
 	for _, row := range rows {
@@ -128,6 +129,7 @@ func (d *differ) own(rows []*ContactRow, ledger int64) *ContactRow {
 		case row.OffenderID != d.have.OffenderID:
 		case row.ID == ledger:
 			return row
+		case row.Deleted && ledger != 0:
 		case best == nil,
 			best.Deleted && !row.Deleted,
 			best.Deleted == row.Deleted && row.ID < best.ID:

@@ -177,6 +177,12 @@
 // a stay keeps the departure that was applied. This is the one case in which the order of
 // events shows: who was seen first has the row.
 //
+// What was deleted on the wrong person was deleted on our advice, and the referral may
+// come back there, when a mistyped CRN is corrected. So a deletion counts only for what
+// the row is at that moment. Where the ledger names another row, which is gone or deleted
+// on somebody else, a live row is adopted or one is inserted, whatever lies there deleted.
+// And a deleted address that we once wrote is adopted by no other booking's stay.
+//
 // # Parking
 //
 // What cannot be done is part of the outcome, never an error, and in nobody's way.
@@ -219,7 +225,11 @@
 //     while it shows whom it showed at adoption.
 //   - Postcodes are compared as they would stand in the row, cut to 8 characters.
 //   - If the ledger's row is gone, or deleted on somebody who is no longer the person,
-//     another row may be adopted before one is inserted.
+//     another live row may be adopted before one is inserted. So what a person deleted
+//     for reasons of their own returns with a referral that was somebody else's since.
+//   - Until a row stands on the other person the ledger names the first one. If it is
+//     deleted and the referral is given back before that, or the ledger is lost between
+//     being given back and the deletion, it counts as a person's deletion.
 //   - Adoption looks at what is there at that moment. Where events that arrive one by one
 //     would have been recognised in a row only together, their order can show.
 package delius

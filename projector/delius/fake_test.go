@@ -154,7 +154,10 @@ func (f *fake) standing(person int64, desired delius.Desired) delius.Case {
 	if m, ok := f.managers[person]; ok {
 		have.Manager = &m
 	}
-	urns := map[string]bool{}
+	urns, owned := map[string]bool{}, map[int64]bool{}
+	for _, booking := range desired.Referrals {
+		owned[f.addressLedger[booking].AddressID] = true
+	}
 	for _, c := range desired.Contacts {
 		urns[c.URN] = true
 		if e, ok := f.contactLedger[c.URN]; ok {
@@ -167,7 +170,7 @@ func (f *fake) standing(person int64, desired delius.Desired) delius.Case {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.addresses)) {
-		if a := f.addresses[id]; a.OffenderID == person {
+		if a := f.addresses[id]; a.OffenderID == person || owned[id] {
 			have.Addresses = append(have.Addresses, *a)
 		}
 	}

@@ -268,6 +268,32 @@ func TestEliminationIsGivenUpWhenTheBaseArrivalComes(t *testing.T) {
 		assert.False(t, s.addressLedger[referral(1)].Provisional)
 		assert.Equal(t, []string{"P 2024-01-02..2024-01-20"}, s.homes())
 	})
+	t.Run("and its own row was deleted", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t)
+		s.enter("M", "01-02", "", atHouse, olderService)
+		s.look(leaves(1, "01-10", "01-20", house))
+		row := s.address(0)
+		row.Deleted = true
+		s.look(arrives(1, "01-05", "01-02", house))
+		assert.Equal(t, 1, s.owned(1, row))
+		assert.Equal(t, []string{"deleted P 2024-01-02..2024-01-20"}, s.homes())
+	})
+	t.Run("but not while the row is another person's", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t)
+		s.enter("M", "01-02", "", atHouse, olderService)
+		s.look(leaves(1, "01-10", "01-20", house))
+		row := s.address(0)
+		row.OffenderID = 2
+		out := s.look(arrives(1, "01-05", "01-02", house))
+		assert.Equal(t, []delius.Cause{delius.PersonChanged}, causes(out))
+		assert.Empty(t, out.Released)
+
+		row.Deleted = true
+		s.look()
+		assert.Equal(t, []string{"deleted P 2024-01-02..2024-01-20", "P 2024-01-02..2024-01-20"}, s.homes())
+	})
 }
 
 func TestBookingsThatNameAPlaceChooseBeforeThoseThatDoNot(t *testing.T) {

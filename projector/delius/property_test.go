@@ -40,17 +40,22 @@ func world(histories []storetest.History) deliustest.World {
 
 // pair is the projector's core and the twin side by side.
 type pair struct {
-	fake *fake
-	twin *deliustest.Twin
-	now  time.Time
+	fake   *fake
+	twin   *deliustest.Twin
+	now    time.Time
+	stored []store.Event
 }
 
 func newPair(histories []storetest.History) *pair {
 	w := world(histories)
-	return &pair{newFake(w), deliustest.New(w), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return &pair{fake: newFake(w), twin: deliustest.New(w), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
 
-func (p *pair) store(e store.Event) { p.fake.Store(e); p.twin.Store(e) }
+func (p *pair) store(e store.Event) {
+	p.fake.Store(e)
+	p.twin.Store(e)
+	p.stored = append(p.stored, e)
+}
 
 // project makes both look at everyone, and checks that they agree and settle.
 func (p *pair) project(t require.TestingT) {
@@ -240,7 +245,9 @@ func sortedKeys(m map[store.Key]*delius.Event) []store.Key {
 func (p *pair) act(r *rapid.T) {
 	contacts := slices.Sorted(maps.Keys(p.fake.contacts))
 	addresses := slices.Sorted(maps.Keys(p.fake.addresses))
-	switch what := rapid.IntRange(0, 9).Draw(r, "act"); {
+	switch what := rapid.IntRange(0, 11).Draw(r, "act"); {
+	case what > 9:
+		p.thereAndBack(r)
 	case what == 0:
 		p.insertAddress(r)
 	case what == 1 && rapid.IntRange(0, 3).Draw(r, "drop") == 0:
@@ -285,10 +292,7 @@ func (p *pair) actOnContact(r *rapid.T, id int64) {
 
 func (p *pair) actOnAddress(r *rapid.T, id int64) {
 	row := p.fake.addresses[id]
-	twin := only(p.twin.Addresses(), func(a *deliustest.Address) bool {
-		return string(a.CRN) == p.fake.crn(row.OffenderID) && a.Status == row.Status && a.Street == row.Lines.Street &&
-			a.Start.Equal(row.Start) && a.End.Equal(row.End) && a.Deleted == row.Deleted && a.Postcode == row.Lines.Postcode
-	})
+	twin := p.twinOf(row)
 	if twin == nil {
 		return
 	}
@@ -313,6 +317,14 @@ func (p *pair) actOnAddress(r *rapid.T, id int64) {
 	row.ByCAS3 = false
 	twin.Status, twin.Start, twin.End, twin.Street, twin.Deleted = row.Status, row.Start, row.End, row.Lines.Street, row.Deleted
 	p.twin.Edited(twin, p.now)
+}
+
+// twinOf is the twin's row of an address.
+func (p *pair) twinOf(row *delius.AddressRow) *deliustest.Address {
+	return only(p.twin.Addresses(), func(a *deliustest.Address) bool {
+		return string(a.CRN) == p.fake.crn(row.OffenderID) && a.Status == row.Status && a.Street == row.Lines.Street &&
+			a.Start.Equal(row.Start) && a.End.Equal(row.End) && a.Deleted == row.Deleted && a.Postcode == row.Lines.Postcode
+	})
 }
 
 // only is the one row of the twin that is like ours, whose numbers differ; nil if there

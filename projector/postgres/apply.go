@@ -38,66 +38,6 @@ func (s *step) Apply(ctx context.Context, decisions []projector.Decision, now ti
 	return projector.Applied{People: kept, PutOff: len(decisions) - len(kept), Skipped: s.skipped}, nil
 }
 
-// lockRows locks the rows that are to be updated, as they were read. People with a
-// row that somebody else holds or has changed since are put off: they are still due.
-func (s *step) lockRows(ctx context.Context, decisions []projector.Decision) ([]projector.Decision, error) {
-	var contacts, versions, addresses []int64
-	var contactsAt, addressesAt []time.Time
-	for _, d := range decisions {
-		for _, c := range d.Outcome.Changes {
-			switch c := c.(type) {
-			case *delius.UpdateContact:
-				contacts, versions, contactsAt = append(contacts, c.Was.ID), append(versions, c.Was.Version), append(contactsAt, c.Was.Updated)
-			case *delius.UpdateAddress:
-				addresses, addressesAt = append(addresses, c.Was.ID), append(addressesAt, c.Was.Updated)
-			}
-		}
-	}
-	if len(contacts)+len(addresses) == 0 {
-		return decisions, nil
-	}
-	had := map[int64]bool{} // contacts; addresses negated
-	var b pgx.Batch
-	note := func(sign int64) func(pgx.Rows) error {
-		return func(rows pgx.Rows) error {
-			var id int64
-			_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-				had[sign*id] = true
-				return nil
-			})
-			return err
-		}
-	}
-	if len(contacts) > 0 {
-		b.Queue(`
-			select c.contact_id from delius.contact c
-			join unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as r (contact_id, row_version, updated)
-				on r.contact_id = c.contact_id and r.row_version = c.row_version and r.updated = c.last_updated_datetime
-			order by c.contact_id for no key update of c skip locked`, contacts, versions, contactsAt).Query(note(1))
-	}
-	if len(addresses) > 0 {
-		b.Queue(`
-			select a.offender_address_id from delius.offender_address a
-			join unnest($1::bigint[], $2::timestamptz[]) as r (offender_address_id, updated)
-				on r.offender_address_id = a.offender_address_id and r.updated = a.last_updated_datetime
-			order by a.offender_address_id for no key update of a skip locked`, addresses, addressesAt).Query(note(-1))
-	}
-	if err := s.tx.SendBatch(ctx, &b).Close(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(slices.Clone(decisions), func(d projector.Decision) bool {
-		return slices.ContainsFunc(d.Outcome.Changes, func(c delius.Change) bool {
-			switch c := c.(type) {
-			case *delius.UpdateContact:
-				return !had[c.Was.ID]
-			case *delius.UpdateAddress:
-				return !had[-c.Was.ID]
-			}
-			return false
-		})
-	}), nil
-}
-
 // write is everything that a step writes, collected from its people.
 type write struct {
 	step *step

@@ -18,7 +18,7 @@ var migrations embed.FS
 
 // Config says how the database is used. The zero value of a limit is its default.
 type Config struct {
-	LockTimeout      time.Duration // of one statement; default 2 s. No statement is meant to wait at all
+	LockTimeout      time.Duration // of one statement; default 500 ms. Keep it below the server's deadlock_timeout
 	StatementTimeout time.Duration // default 60 s
 	IdleTimeout      time.Duration // within a transaction; default 60 s
 	RetryMin         time.Duration // first pause of what is parked; default 1 s
@@ -30,7 +30,7 @@ func (c *Config) setDefaults() {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{&c.LockTimeout, 2 * time.Second},
+		{&c.LockTimeout, 500 * time.Millisecond},
 		{&c.StatementTimeout, time.Minute},
 		{&c.IdleTimeout, time.Minute},
 		{&c.RetryMin, time.Second},

@@ -22,11 +22,15 @@
 //
 // A step ([Database.Begin]) locks offenders FOR NO KEY UPDATE SKIP LOCKED in the order
 // of their ids, and later the contact and address rows that it is about to write in the
-// same way, provided that they still are what was read. The weaker lock lets others
+// same way, provided that they still are what was read. Before an address is written, all
+// of that person's are held against what was read as well. The weaker lock lets others
 // insert rows that refer to the person; FOR UPDATE would not, and would end in
-// deadlocks with practitioners' own transactions. As no statement ever waits for a row
-// of Delius, no transaction of anybody else's can be in a circle with ours. Rows of the
-// projector's own tables are written in the order of their keys everywhere.
+// deadlocks with practitioners' own transactions. So no statement waits for a person, a
+// contact or an address. The foreign keys of a row that is written may: for a member of
+// staff or a team, say, that somebody holds FOR UPDATE. If that transaction waits for us
+// as well, it is we who give up: [Config].LockTimeout is half of the second after which
+// PostgreSQL looks for deadlocks, and ends whoever looked first. Rows of the projector's
+// own tables are written in the order of their keys everywhere.
 //
 // Nothing else keeps two contacts under one URN apart: Delius has no unique index
 // there. The ledger has, and an entry that was not there when a step began is inserted,
@@ -35,5 +39,5 @@
 // # Statements
 //
 // The number of statements of a step does not depend on how many people it holds: rows
-// travel as arrays, in three round trips to load and two to write.
+// travel as arrays.
 package postgres

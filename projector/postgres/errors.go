@@ -45,8 +45,8 @@ func again(pg *pgconn.PgError) bool {
 		"57P02", // crash shutdown
 		"57P03": // starting up
 		return true
-	case "23505": // another projector made the same ledger entry first
-		return pg.SchemaName == "projection"
+	case "23505": // another projector made the same ledger entry first; any other would be there again
+		return pg.SchemaName == "projection" && (pg.ConstraintName == "contact_pkey" || pg.ConstraintName == "address_pkey")
 	}
 	return pg.Code[:2] == "08" || pg.Code[:2] == "53" // connection; resources
 }

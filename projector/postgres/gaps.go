@@ -42,7 +42,7 @@ func (db *Database) Attach(ctx context.Context, held uint64, stream projector.St
 			was.UTC().Format(time.RFC3339Nano), created.Format(time.RFC3339Nano))
 	case held > stream.LastSequence:
 		return fmt.Errorf("the inbox holds sequence %d, but the stream ends at %d: the stream has lost messages. "+
-			"Restore the stream, or empty the inbox to go on with what is left", held, stream.LastSequence)
+			"Restore the stream, or empty the inbox and run `projector verify --repair` to go on with what is left", held, stream.LastSequence)
 	}
 	return nil
 }
@@ -75,21 +75,24 @@ func (db *Database) Missing(ctx context.Context, to uint64) ([]projector.Range, 
 	return gaps, nil
 }
 
+// sqlRecall brings back whom events name where that was lost, and marks their referrals.
+var sqlRecall = `
+	with unnamed as (
+		insert into projection.identity (referral, crn, noms)
+		select distinct e.referral, coalesce(e.crn, ''), coalesce(e.noms, '') from projection.event e join ` + sqlTypes + ` using (type)
+		where ` + sqlUnnamed + `
+		order by 1, 2, 3
+		on conflict do nothing
+		returning referral
+	)
+	insert into projection.due (referral)
+	select distinct referral from unnamed`
+
 // MarkForgotten marks referrals with an event that was never applied although nobody
 // is to look at it, or whose person is not looked for because whom it names was lost. It
 // returns how many there were.
 func (db *Database) MarkForgotten(ctx context.Context) (int, error) {
-	tag, err := db.pool.Exec(ctx, `
-		with unnamed as (
-			insert into projection.identity (referral, crn, noms)
-			select distinct e.referral, coalesce(e.crn, ''), coalesce(e.noms, '') from projection.event e join `+sqlTypes+` using (type)
-			where `+sqlUnnamed+`
-			order by 1, 2, 3
-			on conflict do nothing
-			returning referral
-		)
-		insert into projection.due (referral)
-		select referral from unnamed
+	tag, err := db.pool.Exec(ctx, sqlRecall+`
 		union select e.referral from projection.event e where `+sqlUnapplied+`
 		order by 1`)
 	if err != nil {
@@ -99,14 +102,15 @@ func (db *Database) MarkForgotten(ctx context.Context) (int, error) {
 }
 
 // Due lists referrals that have been due since before a time, the longest first, and
-// before them those whose parked contacts are to be tried again.
-func (db *Database) Due(ctx context.Context, before time.Time, limit int, except []store.Referral) ([]store.Referral, error) {
+// before them those whose parked contacts are to be tried again by now. That time is the
+// caller's, by whose clock the pauses were reckoned.
+func (db *Database) Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error) {
 	rows, err := db.pool.Query(ctx, `
 		select referral from (
 			(select referral, mark from projection.due where since <= $3 and referral <> all ($2::uuid[]) order by mark limit $1 * 8)
 			union all
-			(select referral, 0 from projection.parked where retry_at <= now() and referral <> all ($2::uuid[]) order by retry_at limit $1)
-		) t group by referral order by min(mark), referral limit $1`, limit, append([]store.Referral{}, except...), before)
+			(select referral, 0 from projection.parked where retry_at <= $4 and referral <> all ($2::uuid[]) order by retry_at limit $1)
+		) t group by referral order by min(mark), referral limit $1`, limit, append([]store.Referral{}, except...), before, now)
 	if err != nil {
 		return nil, fmt.Errorf("asking who is due: %w", translate(err))
 	}

@@ -149,7 +149,8 @@ with put as (
 select count(*) from put`
 
 // An event whose place is taken by an earlier message leaves a sequence without a
-// row, and what was applied of it moves along.
+// row, and what was applied of it moves along, unless that was known already: of an
+// inbox that was lost.
 const sqlReplaced = `
 with batch as (
 	select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) as b (referral, type, id, sequence)
@@ -157,8 +158,10 @@ with batch as (
 	select e.sequence as late, b.sequence as early
 	from batch b join projection.event e using (referral, type, id)
 	where e.sequence > b.sequence
+), gone as (
+	delete from projection.applied a using replaced r where a.sequence = r.late returning r.early, a.applied
 ), moved as (
-	update projection.applied a set sequence = r.early from replaced r where a.sequence = r.late
+	insert into projection.applied (sequence, applied) select early, applied from gone order by 1 on conflict do nothing
 )
 insert into projection.other_sequence (sequence, unreadable) select late, false from replaced
 on conflict do nothing`

@@ -85,7 +85,7 @@ func (db *Database) Parked(ctx context.Context, filter projector.Filter) ([]proj
 // RetryParked makes what is parked be tried again at once, and returns how many
 // contacts and addresses that is. Events that are parked themselves never change, and
 // are not among them; neither is what is being tried right now.
-func (db *Database) RetryParked(ctx context.Context, filter projector.Filter) (int, error) {
+func (db *Database) RetryParked(ctx context.Context, filter projector.Filter, now time.Time) (int, error) {
 	tag, err := db.pool.Exec(ctx, `
 		with picked as (
 			select referral, urn, address, event from (`+sqlParked+`) p where retry_at is not null and `+sqlPicked+`
@@ -94,9 +94,9 @@ func (db *Database) RetryParked(ctx context.Context, filter projector.Filter) (i
 			from projection.parked p join picked using (referral, urn, address, event)
 			order by 1, 2, 3, 4 for update of p skip locked
 		)
-		update projection.parked p set retry_at = least(retry_at, now())
+		update projection.parked p set retry_at = least(retry_at, $3)
 		from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
-		string(filter.CRN), string(filter.Cause))
+		string(filter.CRN), string(filter.Cause), now)
 	if err != nil {
 		return 0, fmt.Errorf("making what is parked be tried again: %w", translate(err))
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -80,6 +81,21 @@ func staged(e *store.Stored) ([]any, error) {
 		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), string(e.CRN), string(e.NOMS), e.Type.Known(), //nolint:gosec // see put
 		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, sum, e.Body,
 	}, err
+}
+
+// Recall implements projector.Loader. Nearly always there is nothing to bring back, and
+// several processes can look for that: they count, as to stop at the first one would be done
+// by one process.
+func (db *Database) Recall(ctx context.Context) error {
+	forgotten, err := collect[int](ctx, db.beginScan, "looking for whom events name",
+		"select count(*) from projection.event e join "+sqlTypes+" using (type) where "+sqlUnnamed)
+	if err != nil || forgotten[0] == 0 {
+		return err
+	}
+	if _, err := db.pool.Exec(ctx, sqlRecall+" order by 1"); err != nil {
+		return fmt.Errorf("bringing back whom events name: %w", translate(err))
+	}
+	return nil
 }
 
 // Broken implements projector.Loader.

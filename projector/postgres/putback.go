@@ -187,8 +187,9 @@ const (
 	sqlAddressAltered = `a.last_updated_datetime = s.updated and ` + sqlAddressSum + ` <> s.sum`
 
 	// sqlContactCopy holds for a second live contact d under the URN of ours, c, that
-	// nobody but a service or a copy can have made.
-	sqlContactCopy = `(d.last_updated_user_id = any ($2)
+	// nobody but a service or a copy can have made. A service that updated it was not
+	// alone with it: a person may have written into it before.
+	sqlContactCopy = `(d.row_version = 0 and d.last_updated_user_id = any ($2)
 		or (d.row_version, d.last_updated_datetime, d.last_updated_user_id) = (c.row_version, c.last_updated_datetime, c.last_updated_user_id))`
 	sqlAddressCopy = `(d.last_updated_user_id = $2 or (d.last_updated_datetime, d.last_updated_user_id) = (a.last_updated_datetime, a.last_updated_user_id))`
 

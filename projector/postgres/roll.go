@@ -21,6 +21,19 @@ func (db *Database) People(ctx context.Context, after int64) ([]int64, error) {
 		) p order by 1`, after)
 }
 
+// Behind implements projector.Roll.
+func (db *Database) Behind(ctx context.Context, last int64) ([]store.Referral, error) {
+	return collect[store.Referral](ctx, db.beginScan, "listing whom a rebuild has passed and who are due", `
+		select referral from (
+			select i.referral, o.offender_id from projection.identity i join delius.offender o on o.crn = i.crn
+			where i.crn <> '' and o.soft_deleted = 0 and o.offender_id <= $1
+			union all
+			select i.referral, o.offender_id from projection.identity i join delius.offender o on o.noms_number = i.noms
+			where i.noms <> '' and o.soft_deleted = 0 and o.offender_id <= $1
+		) p where exists (select from projection.due d where d.referral = p.referral)
+		group by referral order by min(offender_id), referral`, last)
+}
+
 // ReferralsOf implements projector.Roll.
 func (db *Database) ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error) {
 	return collect[store.Referral](ctx, db.beginLook, "listing the referrals of people", `

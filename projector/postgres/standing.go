@@ -30,6 +30,8 @@ func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius
 	if err := s.tx.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, delius.References{}, fmt.Errorf("loading what stands: %w", translate(err))
 	}
+	s.addresses = l.addresses
+	l.disownContacts()
 	l.sortContacts()
 	l.spreadAddresses()
 	return l.cases, l.refs, nil
@@ -169,7 +171,7 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 	})
 	b.Queue(`
 		select l.booking, l.offender_address_id, l.building, l.street, l.district, l.town, l.county, l.postcode, l.start_date, l.departure,
-			l.provisional, l.events, l.booking <> all ($2) and not exists (select from projection.event e where e.referral = l.booking)
+			l.provisional, l.events, l.booking <> all ($2) and l.events <> '{}' and not exists (select from projection.event e where e.referral = l.booking)
 		from projection.address l
 		where l.booking in (
 			select unnest($2::uuid[])
@@ -203,6 +205,23 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 		})
 		return err
 	})
+}
+
+// disownContacts leaves out a person's contacts that the ledger knows under another URN
+// than they bear now. Somebody has changed the URN of such a row; to adopt it would make
+// one row of two contacts. From the next look on the ledger has other rows for both.
+func (l *loader) disownContacts() {
+	urns := make(map[int64]string, len(l.step.ledger.contacts))
+	for urn, id := range l.step.ledger.contacts {
+		urns[id] = urn
+	}
+	for i := range l.cases {
+		c := &l.cases[i]
+		c.Contacts = slices.DeleteFunc(c.Contacts, func(r delius.ContactRow) bool {
+			urn, known := urns[r.ID]
+			return known && urn != r.URN && r.OffenderID == c.OffenderID
+		})
+	}
 }
 
 // sortContacts puts everybody's contacts in the order of their numbers. To have them from

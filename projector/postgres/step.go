@@ -24,13 +24,16 @@ type step struct {
 	marks   map[store.Referral][]int64 // that were set before the histories were read
 	ledger  ledger
 	skipped bool
+
+	addresses map[int64]delius.AddressRow // that were read of the people
 }
 
 // Begin starts a step: it finds the people of the picked referrals, locks them, and
 // reads their histories. Every offender that any event of a referral ever named is
 // locked, so that a referral whose person has changed is locked on both.
 //
-// Offenders that somebody else has locked are left out; they stay due.
+// Offenders that somebody else has locked are left out, and so is whoever has a referral
+// that names one of them; they stay due.
 func (db *Database) Begin(ctx context.Context, pick projector.Pick) (projector.Step, error) {
 	begin := db.begin
 	if pick.DryRun {
@@ -166,11 +169,23 @@ func (s *step) readMarks(ctx context.Context, referrals []store.Referral) error 
 	return err
 }
 
-// history is the events of one referral, and which of them are fresh.
+// history is the events of one referral, whom they name, and which of them are fresh.
 type history struct {
 	referral store.Referral
 	events   []*delius.Event
+	crns     []store.CRN
+	noms     []store.NOMS
 	fresh    []projector.Fresh
+}
+
+// name notes whom an event names.
+func (h *history) name(e *store.Event) {
+	if e.CRN != "" && !slices.Contains(h.crns, e.CRN) {
+		h.crns = append(h.crns, e.CRN)
+	}
+	if e.NOMS != "" && !slices.Contains(h.noms, e.NOMS) {
+		h.noms = append(h.noms, e.NOMS)
+	}
 }
 
 func (s *step) histories(ctx context.Context, referrals []store.Referral) ([]history, error) {
@@ -196,6 +211,7 @@ func (s *step) histories(ctx context.Context, referrals []store.Referral) ([]his
 		e.Emitted = e.Emitted.UTC()
 		if e.Type.Known() {
 			h.events = append(h.events, delius.Read(&e, uint64(sequence))) //nolint:gosec // sequences are positive
+			h.name(&e)
 		}
 		if fresh {
 			h.fresh = append(h.fresh, projector.Fresh{Key: e.Key(), Sequence: uint64(sequence), Stored: stored}) //nolint:gosec // see above
@@ -213,42 +229,97 @@ func (s *step) histories(ctx context.Context, referrals []store.Referral) ([]his
 	return out, nil
 }
 
+// taken is a referral that is the step's, and whose it is.
+type taken struct {
+	history
+	owner   int64 // 0 if missing
+	missing delius.Cause
+	others  []int64 // whom it named besides, and who is not locked
+}
+
 // assign works out whose each referral is. Referrals of people who are locked go to
 // them; a picked referral whose person is not in Delius is one of its own.
+//
+// Whoever has a referral that ever named somebody else is left out unless that one is
+// locked as well: a step that has read fewer of its events may be writing it there.
 func (s *step) assign(ctx context.Context, picked []store.Referral, locked map[int64]offender, histories []history) error {
 	isPicked := map[store.Referral]bool{}
 	for _, r := range picked {
 		isPicked[r] = true
 	}
-	byCRN, byNOMS, err := s.known(ctx, histories)
+	names, err := s.directory(ctx, histories)
 	if err != nil {
 		return err
 	}
-	owned := map[int64]*projector.Person{}
-	var none []projector.Person
+	var all []taken
+	var others []int64
 	for _, h := range histories {
-		id, missing := resolve(h.events, byCRN, byNOMS)
-		o, isLocked := locked[id]
+		id, missing := names.resolve(h.events)
+		_, isLocked := locked[id]
 		switch {
-		case missing != "" && isPicked[h.referral]:
-			p := projector.Person{Missing: missing}
-			addHistory(&p, h)
-			none = append(none, p)
-		case missing != "":
-		case isLocked:
-			if owned[id] == nil {
-				owned[id] = &projector.Person{OffenderID: id, CRN: string(o.crn)}
-			}
-			addHistory(owned[id], h)
+		case isLocked, missing != "" && isPicked[h.referral]:
+			t := taken{h, id, missing, names.others(&h, locked)}
+			all, others = append(all, t), append(others, t.others...)
 		case isPicked[h.referral]:
 			s.skipped = true
 		}
 	}
+	held, err := s.lockOthers(ctx, others)
+	if err != nil {
+		return err
+	}
+	s.give(all, locked, held)
+	return nil
+}
+
+// lockOthers locks offenders whom referrals of locked people name. There are none but
+// where a referral's person has changed, and another referral of that person was picked.
+func (s *step) lockOthers(ctx context.Context, others []int64) (map[int64]bool, error) {
+	held := map[int64]bool{}
+	if len(others) == 0 {
+		return held, nil
+	}
+	query := "select offender_id from delius.offender where offender_id = any ($1)"
+	if !s.dry {
+		query += " order by offender_id for no key update skip locked"
+	}
+	rows, err := s.tx.Query(ctx, query, others) //nolint:rowserrcheck // ForEachRow checks it
+	if err != nil {
+		return nil, err
+	}
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		held[id] = true
+		return nil
+	})
+	return held, err
+}
+
+// give makes people of referrals, but for those who name somebody who is not held.
+func (s *step) give(all []taken, locked map[int64]offender, held map[int64]bool) {
+	owned, left := map[int64]*projector.Person{}, map[int64]bool{}
+	var none []projector.Person
+	for _, t := range all {
+		switch {
+		case slices.ContainsFunc(t.others, func(id int64) bool { return !held[id] }):
+			left[t.owner], s.skipped = true, true
+		case t.missing != "":
+			p := projector.Person{Missing: t.missing}
+			addHistory(&p, t.history)
+			none = append(none, p)
+		default:
+			if owned[t.owner] == nil {
+				owned[t.owner] = &projector.Person{OffenderID: t.owner, CRN: string(locked[t.owner].crn)}
+			}
+			addHistory(owned[t.owner], t.history)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(owned)) {
-		s.people = append(s.people, *owned[id])
+		if !left[id] {
+			s.people = append(s.people, *owned[id])
+		}
 	}
 	s.people = append(s.people, none...)
-	return nil
 }
 
 func addHistory(p *projector.Person, h history) {
@@ -257,40 +328,64 @@ func addHistory(p *projector.Person, h history) {
 	p.Fresh = append(p.Fresh, h.fresh...)
 }
 
-// known finds the offenders whom the histories name, locked or not.
-func (s *step) known(ctx context.Context, histories []history) (map[store.CRN]int64, map[store.NOMS][]int64, error) {
-	var crns, noms []string
-	for _, h := range histories {
-		crn, number := delius.Identity(h.events)
-		if crn != "" {
-			crns = append(crns, string(crn))
+// directory is the offenders whom histories name, locked or not.
+type directory struct {
+	byCRN  map[store.CRN]int64
+	byNOMS map[store.NOMS][]int64
+}
+
+func (s *step) directory(ctx context.Context, histories []history) (directory, error) {
+	d := directory{map[store.CRN]int64{}, map[store.NOMS][]int64{}}
+	crns, noms := map[store.CRN]bool{}, map[store.NOMS]bool{}
+	for i := range histories {
+		for _, crn := range histories[i].crns {
+			crns[crn] = true
 		}
-		if number != "" {
-			noms = append(noms, string(number))
+		for _, number := range histories[i].noms {
+			noms[number] = true
 		}
 	}
-	all, err := s.offenders(ctx, sqlOffenders, crns, noms)
+	all, err := s.offenders(ctx, sqlOffenders, slices.Collect(maps.Keys(crns)), slices.Collect(maps.Keys(noms)))
 	if err != nil {
-		return nil, nil, err
+		return d, err
 	}
-	byCRN, byNOMS := map[store.CRN]int64{}, map[store.NOMS][]int64{}
 	for _, o := range all {
-		byCRN[o.crn] = o.id
-		byNOMS[o.noms] = append(byNOMS[o.noms], o.id)
+		d.byCRN[o.crn] = o.id
+		d.byNOMS[o.noms] = append(d.byNOMS[o.noms], o.id)
 	}
-	return byCRN, byNOMS, nil
+	return d, nil
+}
+
+// others are the offenders whom any event of a referral named, but for the locked.
+func (d directory) others(h *history, locked map[int64]offender) (out []int64) {
+	note := func(ids ...int64) {
+		for _, id := range ids {
+			if _, had := locked[id]; !had {
+				out = append(out, id)
+			}
+		}
+	}
+	for _, crn := range h.crns {
+		if id, there := d.byCRN[crn]; there {
+			note(id)
+		}
+	}
+	for _, number := range h.noms {
+		note(d.byNOMS[number]...)
+	}
+	return out
 }
 
 // resolve says whose a referral is, or why nobody's.
-func resolve(events []*delius.Event, byCRN map[store.CRN]int64, byNOMS map[store.NOMS][]int64) (int64, delius.Cause) {
+func (d directory) resolve(events []*delius.Event) (int64, delius.Cause) {
 	crn, noms := delius.Identity(events)
 	if crn != "" {
-		if id, ok := byCRN[crn]; ok {
+		if id, ok := d.byCRN[crn]; ok {
 			return id, ""
 		}
 		return 0, delius.PersonNotFound
 	}
-	switch ids := byNOMS[noms]; {
+	switch ids := d.byNOMS[noms]; {
 	case noms == "" || len(ids) == 0:
 		return 0, delius.PersonNotFound
 	case len(ids) > 1:

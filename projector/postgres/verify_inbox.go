@@ -147,10 +147,7 @@ func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	var b pgx.Batch
 	for _, k := range gone {
 		if !slices.Contains(keys, k) {
-			hash := delius.HashOf(k)
-			b.Queue("update projection.contact set events = array_remove(events, $2) where referral = $1 and $2 = any (events)", k.Referral, hash)
-			b.Queue("update projection.address set events = array_remove(events, $2) where booking = $1 and $2 = any (events)", k.Referral, hash)
-			b.Queue("insert into projection.due (referral) values ($1)", k.Referral)
+			queueForget(&b, k.Referral, delius.HashOf(k))
 		}
 	}
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {

@@ -13,14 +13,20 @@ import (
 )
 
 // ledgerRows gives the numbers of the rows that the ledger knows, as a source k of id,
-// of all people or of those of a scope: $1 are referrals and $2 offenders.
-var ledgerRows = map[projector.Place]string{
-	projector.InContacts: `(select contact_id as id from projection.contact where $1::uuid[] is null or referral = any ($1)) k`,
-	projector.InAddresses: `(
-		select offender_address_id as id from projection.address where $1::uuid[] is null or booking = any ($1)
-		union
-		select m.offender_address_id from projection.address_memory m left join projection.address_seal s using (offender_address_id)
-		where $1::uuid[] is null or s.offender_id = any ($2)) k`,
+// of all people or of those of a scope: $1 are referrals and $2 offenders. What picks
+// some of them by their id is said of each table, so that none is read to its end.
+func ledgerRows(place projector.Place, some string) string {
+	if place == projector.InContacts {
+		return `(
+			select id from (select contact_id as id, referral from projection.contact) c
+			where ($1::uuid[] is null or referral = any ($1)) and ($2::bigint[] is null or true)` + some + `) k`
+	}
+	return `((
+			select id from (select offender_address_id as id, booking from projection.address) a
+			where ($1::uuid[] is null or booking = any ($1))` + some + `
+		) union (
+			select id from (select offender_address_id as id, s.offender_id from projection.address_memory left join projection.address_seal s using (offender_address_id)) m
+			where ($2::bigint[] is null or offender_id = any ($2))` + some + `)) k`
 }
 
 // limits are the arguments of a scope; nil is everybody.
@@ -31,14 +37,11 @@ func limits(scope *projector.Scope) (referrals []store.Referral, offenders []int
 	return append([]store.Referral{}, scope.Referrals...), append([]int64{}, scope.Offenders...)
 }
 
-// withScope mentions both arguments, so that each has a type.
-const withScope = ` where ($2::bigint[] is null or true)`
-
 // Rows implements projector.Inspector.
 func (db *Database) Rows(ctx context.Context, place projector.Place, scope *projector.Scope) (int, error) {
 	referrals, offenders := limits(scope)
 	var n int
-	err := db.pool.QueryRow(ctx, "select count(*) from "+ledgerRows[place]+withScope, referrals, offenders).Scan(&n)
+	err := db.pool.QueryRow(ctx, "select count(*) from "+ledgerRows(place, ""), referrals, offenders).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("counting the %s rows of the ledger: %w", place, translate(err))
 	}
@@ -47,9 +50,15 @@ func (db *Database) Rows(ctx context.Context, place projector.Place, scope *proj
 
 // Chunk implements projector.Inspector.
 func (db *Database) Chunk(ctx context.Context, place projector.Place, scope *projector.Scope, after int64, limit int) (last int64, n int, err error) {
+	tx, err := db.beginLook(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer rollback(ctx, tx)
 	referrals, offenders := limits(scope)
-	err = db.pool.QueryRow(ctx, "select coalesce(max(id), 0), count(*) from (select id from "+ledgerRows[place]+withScope+
-		" and id > $3 order by id limit $4) c", referrals, offenders, after, limit).Scan(&last, &n)
+	const next = " and id > $3 order by id limit $4"
+	err = tx.QueryRow(ctx, "select coalesce(max(id), 0), count(*) from (select id from "+ledgerRows(place, next)+" order by id limit $4) c",
+		referrals, offenders, after, limit).Scan(&last, &n)
 	if err != nil {
 		return 0, 0, fmt.Errorf("reading the %s rows of the ledger: %w", place, translate(err))
 	}
@@ -121,9 +130,8 @@ func lookAtAddresses(ctx context.Context, db *Database, tx pgx.Tx, args []any) (
 				case when a.offender_address_id is null then 'gone' when s.offender_address_id is null then 'unsealed'
 					when a.last_updated_datetime <> s.updated then 'edited' when `+sqlAddressSum+` <> s.sum then 'altered' end as problem,
 				a.last_updated_user_id as user_id, a.last_updated_datetime as at, coalesce(s.offender_id, a.offender_id) as offender_id
-			from `+ledgerRows[projector.InAddresses]+` left join projection.address l on l.offender_address_id = k.id
+			from `+ledgerRows(projector.InAddresses, " and id > $3 and id <= $4")+` left join projection.address l on l.offender_address_id = k.id
 			left join projection.address_seal s on s.offender_address_id = k.id left join delius.offender_address a on a.offender_address_id = k.id
-			where ($2::bigint[] is null or true) and k.id > $3 and k.id <= $4
 		) select p.problem, p.copy, p.id, '', p.referral, `+person, args...)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,9 @@
 //     shows that recorder's codes; one applied as the manager if it shows what it
 //     showed at adoption.
 //   - Lines of a row are used up only by an event whose text is found whole.
+//   - A soft-deleted row is adopted only by a contact that is not in the ledger. One that
+//     had another row had left this one behind, on its way to another person perhaps, and
+//     what practitioners had to delete then must not be missing when it returns.
 //
 // Addresses:
 //   - A person of whom no stay claims an address and of whom no row was ever written is
@@ -56,6 +59,9 @@
 //     each in the order of the first arrival with an address, else of the first event.
 //     The place is that of the latest arrival that names one, else of the latest
 //     departure that does.
+//   - A soft-deleted row is likewise no row for a stay that has one in the ledger, nor one
+//     that we wrote before: it was another stay's, or this one's in another life. But a
+//     row that was found by elimination can be found again.
 //   - While the row of a stay is on somebody who is no longer the person of the booking,
 //     it keeps there the departure that was applied to it.
 //   - The postcode of an event is compared as it would stand in the row, cut to 8

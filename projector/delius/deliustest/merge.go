@@ -1,6 +1,8 @@
 package deliustest
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"casdelius/store"
@@ -23,8 +25,7 @@ func (t *Twin) contact(person Offender, urn string, events []*event) (cause stri
 	row, ledger := t.ours(person, urn)
 	late := row != nil && ledger.unbased && based(events)
 	if late {
-		delete(t.ledger, urn)
-		row, ledger = t.ours(person, urn)
+		ledger = entry{} // the same row is adopted afresh
 	}
 	want := fold(events)
 	switch {
@@ -55,21 +56,31 @@ func (t *Twin) standsElsewhere(person Offender, urn string) bool {
 }
 
 // ours finds the person's row under the URN that is ours: the one in the ledger, else
-// the one to adopt (without a ledger entry), live before deleted, by number.
+// the one to adopt (without a ledger entry), live before deleted, by number. A contact
+// that is in the ledger with a row that this person does not have has moved, or its row
+// was taken away: then only live rows are looked at.
 func (t *Twin) ours(person Offender, urn string) (*Contact, entry) {
-	var best *Contact
+	ledger, moved := t.ledger[urn]
+	var live, deleted []*Contact
 	for _, row := range t.byURN[urn] {
-		if row.CRN != person.CRN {
-			continue
-		}
-		if ledger, ok := t.ledger[urn]; ok && ledger.row == row.ID {
+		switch {
+		case row.CRN != person.CRN:
+		case moved && row.ID == ledger.row:
 			return row, ledger
-		}
-		if best == nil || best.Deleted && !row.Deleted || best.Deleted == row.Deleted && row.ID < best.ID {
-			best = row
+		case row.Deleted:
+			deleted = append(deleted, row)
+		default:
+			live = append(live, row)
 		}
 	}
-	return best, entry{}
+	candidates := live
+	if len(live) == 0 && !moved {
+		candidates = deleted
+	}
+	if len(candidates) == 0 {
+		return nil, entry{}
+	}
+	return slices.MinFunc(candidates, func(a, b *Contact) int { return cmp.Compare(a.ID, b.ID) }), entry{}
 }
 
 // insert adds the contact.

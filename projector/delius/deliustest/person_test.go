@@ -73,6 +73,56 @@ func TestProjectingOnePersonLeavesTheOthers(t *testing.T) {
 	assert.Len(t, b.Contacts(), 2)
 }
 
+func TestPersonChangedBackGetsTheRowsAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t).store(arrived(1, "01-01", "01-01", house))
+	b.store(named(departed(1, "01-02", "01-02"), "A000002", "")).settled()
+	assert.Equal(t, []string{deliustest.PersonChanged, deliustest.PersonChanged}, b.causes())
+	b.obey(func() bool { return true })
+	b.project().settled()
+	assert.Empty(t, b.causes())
+	b.store(redeparted(1, "01-03", "01-03")).settled()
+	b.obey(func() bool { return true })
+	b.project().settled()
+	assert.Empty(t, b.causes())
+
+	live := map[string]int{}
+	for _, c := range b.Contacts() {
+		if !c.Deleted {
+			live[string(c.CRN)+c.Type]++
+		}
+	}
+	for _, a := range b.Addresses() {
+		if !a.Deleted {
+			live[string(a.CRN)+a.Type]++
+		}
+	}
+	assert.Equal(t, map[string]int{"A000001EAAR": 1, "A000001EADP": 1, "A000001A17": 1}, live)
+	assert.Equal(t, []string{"deleted M 01-01..", "deleted P 01-01..01-02", "P 01-01..01-03"}, b.claims())
+}
+
+// obey does, one by one, what practitioners are asked to: they delete the rows of a
+// referral that keep it from its person.
+func (b *bench) obey(does func() bool) {
+	for _, parked := range b.Parked() {
+		if parked.Cause != deliustest.PersonChanged {
+			continue
+		}
+		for _, c := range b.Contacts() {
+			if c.URN == parked.Subject && c.CRN != parked.CRN && !c.Deleted && does() {
+				c.Deleted = true
+				b.edited(c)
+			}
+		}
+		for _, a := range b.Addresses() {
+			if parked.Subject == "address" && a.Type == deliustest.CAS3Address && a.CRN != parked.CRN && !a.Deleted && does() {
+				a.Deleted = true
+				b.edited(a)
+			}
+		}
+	}
+}
+
 func TestChangedPersonWaitsForTheOldRowsToGo(t *testing.T) {
 	t.Parallel()
 	b := setup(t).store(arrived(1, "01-01", "01-01", house))

@@ -93,10 +93,9 @@ func (t *Twin) moveIn(person Offender, c *claim, now time.Time) {
 	row.move(c.stay.place())
 	c.row = t.InsertAddress(row, now)
 	t.memory[c.row.ID] = written{status: c.status, end: c.until, open: true}
-	t.tenancies[c.stay.id] = tenancy{
+	t.let(c.stay.id, tenancy{
 		row: c.row.ID, lines: c.stay.place(), start: c.stay.start(), departure: c.stay.departure(),
-	}
-	t.owner[c.row.ID] = c.stay.id
+	})
 }
 
 // changeStay is the three-way merge of what only a stay's own row shows: its lines and

@@ -52,6 +52,8 @@ type stay struct {
 	booking
 	housed []*event // the arrivals that have an address
 	row    *Address // nil while it has none
+	moved  bool     // the row in the ledger is not on this person any more
+	gaveUp *Address // the row that it had by elimination
 	ledger tenancy
 }
 
@@ -138,8 +140,9 @@ func (t *Twin) house(person Offender, bookings []booking, now time.Time) []Parke
 }
 
 // find gives the stay the row that it has in the ledger. It says whether that row is
-// live on somebody else. A row that is gone, deleted on somebody else, or was found by
-// elimination before the base arrival came, is the booking's no longer.
+// live on somebody else. One that is gone or deleted on somebody else stays in the ledger
+// until the booking has another; one that was found by elimination is the booking's no
+// longer once the base arrival came.
 func (t *Twin) find(person Offender, s *stay) (elsewhere bool) {
 	ledger, ok := t.tenancies[s.id]
 	if !ok {
@@ -149,9 +152,12 @@ func (t *Twin) find(person Offender, s *stay) (elsewhere bool) {
 	switch {
 	case row != nil && row.CRN != person.CRN && !row.Deleted:
 		return true
-	case row == nil, row.CRN != person.CRN, ledger.eliminated && s.based:
+	case row == nil, row.CRN != person.CRN:
+		s.moved = true
+	case ledger.eliminated && s.based:
 		delete(t.tenancies, s.id)
 		delete(t.owner, ledger.row)
+		s.gaveUp = row
 	default:
 		s.row, s.ledger = row, ledger
 	}
@@ -176,7 +182,9 @@ func (t *Twin) takeOver(person Offender, stays []*stay) {
 			if s.row != nil || len(s.housed) == 0 {
 				continue
 			}
-			rows := t.free(person, func(a *Address) bool { return a.place().near(s.place()) && fits(s, a) })
+			rows := t.free(person, func(a *Address) bool {
+				return a.place().near(s.place()) && fits(s, a) && (!a.Deleted || !t.anothers(s, a))
+			})
 			if len(rows) > 0 {
 				t.take(s, rows[0], false)
 			}
@@ -189,6 +197,13 @@ func (t *Twin) takeOver(person Offender, stays []*stay) {
 			}
 		}
 	}
+}
+
+// anothers says of a deleted row that it cannot have been the stay's when it was deleted:
+// the stay had another row then, or we had written this one and not for the stay.
+func (t *Twin) anothers(s *stay, a *Address) bool {
+	_, written := t.memory[a.ID]
+	return s.moved || written && s.gaveUp != a
 }
 
 // eliminate gives a booking that began before the first event the open row at its
@@ -255,5 +270,13 @@ func (t *Twin) take(s *stay, row *Address, eliminated bool) {
 	s.row = row
 	s.ledger = tenancy{row: row.ID, lines: row.place(), start: row.Start, eliminated: eliminated}
 	s.ledger.lines, s.ledger.start, s.ledger.departure = s.place(), s.start(), s.departure()
-	t.tenancies[s.id], t.owner[row.ID] = s.ledger, s.id
+	t.let(s.id, s.ledger)
+}
+
+// let puts the booking's row into the ledger. The row that it had there is nobody's.
+func (t *Twin) let(booking store.Referral, to tenancy) {
+	if before, had := t.tenancies[booking]; had {
+		delete(t.owner, before.row)
+	}
+	t.tenancies[booking], t.owner[to.row] = to, booking
 }
