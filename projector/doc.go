@@ -54,7 +54,7 @@
 // it holds altered; then it reconciles everyone whom an event names, in the order of
 // their offender ids, and last the referrals whose events name nobody whom Delius
 // knows. Several workers take a chunk of people each; how many are in one follows from
-// how long the last ones took, so that no lock is held for much longer than 50 ms. The
+// how long the last ones took, so that no lock is held for much longer than 75 ms. The
 // place up to which everyone is done is kept in a table: a rebuild that was killed goes
 // on there, and whoever was done since is only looked at again; but first it takes those
 // before that place who are due, for what has come into the inbox since. An advisory lock

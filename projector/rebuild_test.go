@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"casdelius/projector"
+	"casdelius/projector/delius"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -23,7 +25,7 @@ func TestARebuildThatIsKilledAnywhereBesideLiveEventsAndEditsGivesTheRowsOfTheTw
 	rapid.Check(t, func(r *rapid.T) {
 		histories := storetest.Histories().Draw(r, "histories")
 		rig.begin(r, histories)
-		events := shuffled(r, histories)
+		events := slices.DeleteFunc(shuffled(r, histories), byAStranger)
 		written := map[string]string{}
 		deliver := func(most int) {
 			n := rapid.IntRange(0, min(most, len(events))).Draw(r, "events")
@@ -69,6 +71,14 @@ func TestARebuildThatIsKilledAnywhereBesideLiveEventsAndEditsGivesTheRowsOfTheTw
 		rig.catchUp(r, histories)
 		rig.requireSettled(r, histories)
 	})
+}
+
+// byAStranger says whether an event names a recorder whom Delius lacks. The contact is
+// parked then, as it was left by whoever looked last; the twin does not look when a rebuild
+// does.
+func byAStranger(e store.Event) bool {
+	o := delius.Read(&e, 1).Officer
+	return o.Kind == delius.Recorder && (o.Region != "N50" && o.Region != "N58" || o.Staff == "N50A999")
 }
 
 // rebuildBeside rebuilds until it is done or killed, and before each of its steps does

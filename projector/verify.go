@@ -42,8 +42,9 @@ type Verdict struct {
 
 // Verify holds the stream against the inbox, and inbox and ledger against Delius, while
 // live projection goes on. With Repair it brings back what the inbox lost or holds
-// altered, lets the ledger forget events that the stream has lost, puts damaged rows back as the projector left them and then reconciles their
-// people by the one path. Rows that a person edited are never touched.
+// altered, lets the ledger forget events that the stream has lost, puts damaged rows back
+// as the projector left them and then reconciles their people by the one path. Rows that a
+// person edited are never touched.
 func (p *Projector) Verify(ctx context.Context, order Verification) (Verdict, error) {
 	if order.Grace == 0 {
 		order.Grace = 10 * time.Second
