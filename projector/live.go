@@ -149,14 +149,18 @@ func (p *Projector) lane(ctx context.Context, parts <-chan part, follower Follow
 func (p *Projector) take(ctx context.Context, referrals []store.Referral) error {
 	for attempt := 0; ; attempt++ {
 		report, err := p.Reconcile(ctx, Pick{Referrals: referrals, Due: true, DryRun: p.config.Hold})
-		if err != nil || p.config.Hold || attempt == patience || report.PutOff == 0 && !report.Skipped {
+		if err != nil || p.config.Hold || attempt == insistence || report.PutOff == 0 && !report.Skipped {
 			return err
 		}
-		if err := wait(ctx, time.Millisecond, attempt); err != nil {
+		// The others of the lane wait as well, so it asks often.
+		if err := wait(ctx, time.Millisecond, min(attempt, 2)); err != nil {
 			return err
 		}
 	}
 }
 
-// patience is how often a lane asks again for people whom somebody else has in hand.
-const patience = 8
+// How often a lane, and a rebuild, ask again for people whom somebody else has in hand.
+const (
+	insistence = 30
+	patience   = 8
+)

@@ -48,6 +48,9 @@ func (w *walk) fill(ctx context.Context) error {
 	}
 	var broken []uint64
 	group, looking := errgroup.WithContext(ctx) // beside one another they read the inbox from the disk once
+	if w.limiter != nil {
+		group.SetLimit(1)
+	}
 	group.Go(func() (err error) {
 		broken, err = w.db.Broken(looking)
 		return err

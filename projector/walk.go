@@ -15,8 +15,10 @@ import (
 
 const (
 	// holding is how long a chunk is meant to hold its locks: the number of people in
-	// one follows from how long the last ones took.
+	// one follows from how long the last ones took. Whoever limits the rate wants live
+	// events not to wait: chunks are held briefly then, one at a time.
 	holding    = 75 * time.Millisecond
+	briefly    = 20 * time.Millisecond
 	firstChunk = 20
 	mostPeople = 250 // of a chunk, which bounds memory where nothing has to be written
 	ahead      = 4   // chunks a worker that may be done or waiting before the slowest is
@@ -28,6 +30,7 @@ type walk struct {
 	o       *Rebuild
 	roll    Roll
 	limiter *rate.Limiter
+	holding time.Duration
 	size    atomic.Int64 // people of the next chunk
 
 	held     Claim
@@ -38,9 +41,10 @@ type walk struct {
 }
 
 func newWalk(p *Projector, o *Rebuild) *walk {
-	w := &walk{Projector: p, o: o, roll: p.db}
+	w := &walk{Projector: p, o: o, roll: p.db, holding: holding}
 	w.size.Store(firstChunk)
 	if o.Rate > 0 {
+		w.holding = briefly
 		w.limiter = rate.NewLimiter(rate.Limit(o.Rate), max(1, o.Rate/20))
 	}
 	return w
@@ -127,7 +131,11 @@ func (w *walk) each(ctx context.Context, next func() *chunk) error {
 		}
 		return nil
 	})
-	for range w.config.Workers {
+	workers := w.config.Workers
+	if w.limiter != nil {
+		workers = 1 // the other processors are for live events
+	}
+	for range workers {
 		group.Go(func() error {
 			for c := range chunks {
 				r, err := w.take(running, c)
@@ -209,7 +217,7 @@ func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 
 // resize makes the next chunks as large as one that takes as long as locks may be held.
 func (w *walk) resize(people int, took time.Duration) {
-	fits := int64(float64(people) * float64(holding) / float64(max(took, time.Millisecond)))
+	fits := int64(float64(people) * float64(w.holding) / float64(max(took, time.Millisecond)))
 	size := w.size.Load()
 	w.size.Store(min(max(fits, size/2, 1), size*2, mostPeople))
 }

@@ -58,7 +58,7 @@ type rebuildCommand struct {
 	whom
 	DryRun  bool `help:"Show every change instead of making it, as plan does; exit 2 if there are any."`
 	Restart bool `help:"Begin anew, also where a rebuild was interrupted."`
-	Rate    int  `placeholder:"N" help:"At most so many events a second, to leave room for others; the default is no limit."`
+	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; the default is no limit."`
 }
 
 // Help implements kong.HelpProvider.

@@ -159,14 +159,12 @@ func (db *Database) beginLook(ctx context.Context) (pgx.Tx, error) {
 	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, byKey)
 }
 
-// beginScan starts a transaction that goes through whole tables, for as long as that takes.
+// beginScan starts a transaction that goes through whole tables, for as long as that takes,
+// and in one process: whoever works live beside it needs the others.
 func (db *Database) beginScan(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, byScan)
+	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
+		", set_config('statement_timeout', '0', true), set_config('max_parallel_workers_per_gather', '0', true)")
 }
-
-// byScan lets several processes look through a table. What they hand over is next to
-// nothing, because few rows are of interest; the planner cannot know.
-const byScan = `, set_config('statement_timeout', '0', true), set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)`
 
 // byKey has every table read through its indexes. A table that has grown since it was
 // analysed, from nothing in a rebuild, looks so small that reading the whole of it for

@@ -83,15 +83,8 @@ func staged(e *store.Stored) ([]any, error) {
 	}, err
 }
 
-// Recall implements projector.Loader. Nearly always there is nothing to bring back, and
-// several processes can look for that: they count, as to stop at the first one would be done
-// by one process.
+// Recall implements projector.Loader.
 func (db *Database) Recall(ctx context.Context) error {
-	forgotten, err := collect[int](ctx, db.beginScan, "looking for whom events name",
-		"select count(*) from projection.event e join "+sqlTypes+" using (type) where "+sqlUnnamed)
-	if err != nil || forgotten[0] == 0 {
-		return err
-	}
 	if _, err := db.pool.Exec(ctx, sqlRecall+" order by 1"); err != nil {
 		return fmt.Errorf("bringing back whom events name: %w", translate(err))
 	}
