@@ -97,8 +97,9 @@ type large struct {
 	events  int
 }
 
-// livePeople is how many people there are at the least: those of live events.
-const livePeople = 500
+// livePeople is how many people live events are of. A stream of 10,000 events has them
+// all, so that their histories are as long in each that is larger.
+const livePeople = 200
 
 // newLarge fills a stream, which is synced only from then on, and makes a Delius that has
 // everybody whom it names.
