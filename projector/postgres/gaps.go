@@ -124,10 +124,15 @@ func (db *Database) Due(ctx context.Context, now, before time.Time, limit int, e
 // Backlog tells what waits.
 func (db *Database) Backlog(ctx context.Context) (projector.Backlog, error) {
 	b := projector.Backlog{Parked: map[string]projector.ParkedCount{}}
+	tx, err := db.beginLook(ctx)
+	if err != nil {
+		return b, err
+	}
+	defer rollback(ctx, tx)
 	var due, oldest *time.Time
 	// Whatever is not applied is due or parked; looking at the whole inbox for it would
 	// take longer every day.
-	err := db.pool.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, `
 		select (select count(distinct referral) from projection.due),
 			(select since from projection.due order by mark limit 1),
 			(select count(*) from projection.conflict),
@@ -141,7 +146,7 @@ func (db *Database) Backlog(ctx context.Context) (projector.Backlog, error) {
 		return b, fmt.Errorf("counting what waits: %w", translate(err))
 	}
 	b.OldestDue, b.OldestUnapplied = orZero(due), orZero(oldest)
-	rows, err := db.pool.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
+	rows, err := tx.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return b, fmt.Errorf("counting what is parked: %w", translate(err))
 	}
