@@ -1,6 +1,10 @@
 package postgres
 
-import "github.com/jackc/pgx/v5"
+import (
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+)
 
 // A seal is what a row was like when the projector left it: its version and time, whose
 // it was, and a sum over all of it. The sum names its columns, so that a column that
@@ -43,6 +47,9 @@ const (
 	sqlTheseAddresses = "delius.offender_address a where a.offender_address_id = any ($1)"
 )
 
+// sqlForgetContacts forgets rows that are a ledger entry's no longer.
+const sqlForgetContacts = "delete from projection.contact_seal where contact_id = any ($1)"
+
 // sqlForgetAddresses forgets rows that are gone.
 const sqlForgetAddresses = `
 	with gone as (
@@ -52,83 +59,69 @@ const sqlForgetAddresses = `
 	)
 	delete from projection.address_seal s using gone where s.offender_address_id = gone.id`
 
-// sealed collects rows to seal: without their content, and with it.
-type sealed struct{ plain, kept []int64 }
+// seals are the rows of one kind to seal now, by their numbers: whether with their
+// content. A row that was inserted is what the ledger says; of the others, changed or
+// adopted, the content is kept, too. The seals of those that were left go.
+type seals struct {
+	rows map[int64]bool
+	left []int64
+}
 
-func (s *sealed) queue(b *pgx.Batch, seal func(rows, keep string) string, rows string) {
-	if len(s.plain) > 0 {
-		b.Queue(seal(rows, "false"), s.plain)
+// entry takes in a ledger entry that is written: its row, and the one that it had.
+func (s *seals) entry(row, was int64, known bool) {
+	if was == row {
+		return
 	}
-	if len(s.kept) > 0 {
-		b.Queue(seal(rows, "true"), s.kept)
+	if _, written := s.rows[row]; !written {
+		s.rows[row] = true
+	}
+	if known {
+		s.left = append(s.left, was)
 	}
 }
 
-// queueSeals seals the rows that are written now and those that are adopted. A row that
-// was inserted is what the ledger says; of the others the content is kept, too.
+func (s *seals) queue(b *pgx.Batch, seal func(rows, keep string) string, rows, leave string) {
+	for _, keep := range []bool{false, true} {
+		var ids []int64
+		for id, kept := range s.rows {
+			if kept == keep {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) > 0 {
+			b.Queue(seal(rows, strconv.FormatBool(keep)), ids)
+		}
+	}
+	if len(s.left) > 0 {
+		b.Queue(leave, s.left)
+	}
+}
+
+// queueSeals seals the rows that are written now and those that are adopted.
 func (w *write) queueSeals(b *pgx.Batch) {
-	w.queueContactSeals(b)
-	w.queueAddressSeals(b)
-}
-
-func (w *write) queueContactSeals(b *pgx.Batch) {
-	var seals sealed
-	seen := map[int64]bool{}
+	contacts, addresses := seals{rows: map[int64]bool{}}, seals{rows: map[int64]bool{}}
 	for _, c := range w.contactInserts {
-		seen[c.Row.ID] = true
-		seals.plain = append(seals.plain, c.Row.ID)
+		contacts.rows[c.Row.ID] = false
 	}
 	for _, c := range w.contactUpdates {
-		seen[c.Row.ID] = true
-		seals.kept = append(seals.kept, c.Row.ID)
+		contacts.rows[c.Row.ID] = true
 	}
-	var left []int64
 	for i := range w.contactLedger {
 		e := &w.contactLedger[i]
 		was, known := w.step.ledger.contacts[e.URN]
-		if was == e.ContactID {
-			continue
-		}
-		if !seen[e.ContactID] {
-			seals.kept = append(seals.kept, e.ContactID)
-		}
-		if known {
-			left = append(left, was)
-		}
+		contacts.entry(e.ContactID, was, known)
 	}
-	seals.queue(b, sealContacts, sqlTheseContacts)
-	if len(left) > 0 {
-		b.Queue("delete from projection.contact_seal where contact_id = any ($1)", left)
-	}
-}
-
-func (w *write) queueAddressSeals(b *pgx.Batch) {
-	var seals sealed
-	seen := map[int64]bool{}
 	for _, a := range w.addressInserts {
-		seen[a.Row.ID] = true
-		seals.plain = append(seals.plain, a.Row.ID)
+		addresses.rows[a.Row.ID] = false
 	}
 	for _, a := range w.addressUpdates {
-		seen[a.Row.ID] = true
-		seals.kept = append(seals.kept, a.Row.ID)
+		addresses.rows[a.Row.ID] = true
 	}
-	var left []int64
 	for i := range w.addressLedger {
 		e := &w.addressLedger[i]
 		was, known := w.step.ledger.addresses[e.Booking]
-		if was == e.AddressID {
-			continue
-		}
-		if !seen[e.AddressID] {
-			seals.kept = append(seals.kept, e.AddressID)
-		}
-		if known {
-			left = append(left, was)
-		}
+		addresses.entry(e.AddressID, was, known)
 	}
-	seals.queue(b, sealAddresses, sqlTheseAddresses)
-	if len(left) > 0 {
-		b.Queue(sqlForgetAddresses, left)
-	}
+	contacts.queue(b, sealContacts, sqlTheseContacts, sqlForgetContacts)
+	addresses.queue(b, sealAddresses, sqlTheseAddresses, sqlForgetAddresses)
 }
