@@ -16,6 +16,16 @@ func unavailable(string) error {
 	return &DetailError{Fault: DetailUnavailable, Err: errors.New("503")}
 }
 
+// poisoned fails for one detail only.
+func poisoned(detail string) func(string) error {
+	return func(url string) error {
+		if url == detail {
+			return unavailable(url)
+		}
+		return nil
+	}
+}
+
 func TestAnOutageOfDaysWearsOutNoMessage(t *testing.T) {
 	t.Parallel()
 	for name, down := range map[string]func(*fake){
@@ -95,13 +105,7 @@ func TestAFewMessagesAloneOutlastAnOutageOfTheAPI(t *testing.T) {
 func TestAPoisonedDetailIsRejectedOnceTheAPIAnswersAnybody(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	poisoned := detailURL(0)
-	f.fetch = func(url string) error {
-		if url == poisoned {
-			return unavailable(url)
-		}
-		return nil
-	}
+	f.fetch = poisoned(detailURL(0))
 	f.send(1)
 	f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
 		pass(time.Hour)
@@ -119,13 +123,7 @@ func TestAPoisonedDetailIsRejectedOnceTheAPIAnswersAnybody(t *testing.T) {
 func TestAPoisonedDetailAmongFewOthersOpensNothing(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	poisoned := detailURL(0)
-	f.fetch = func(url string) error {
-		if url == poisoned {
-			return unavailable(url)
-		}
-		return nil
-	}
+	f.fetch = poisoned(detailURL(0))
 	f.send(1)
 	f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
 		for range 4 {

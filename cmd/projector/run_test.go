@@ -92,11 +92,11 @@ type process struct {
 	address string // of health and metrics
 }
 
-// start starts `projector run` on the events in the stream.
-func start(t *testing.T, events []store.Event, args ...string) *process {
+// stream is a NATS server whose stream has some events: its URL, and the stream.
+func stream(t *testing.T, events []store.Event) (url string, log *jetstream.Log) {
 	t.Helper()
-	w, nats := setup(t), natstest.Start(t)
-	log, err := jetstream.Connect(t.Context(), jetstream.Config{URL: nats.URL(), Replicas: 1}, slog.New(slog.DiscardHandler))
+	url = natstest.Start(t).URL()
+	log, err := jetstream.Connect(t.Context(), jetstream.Config{URL: url, Replicas: 1}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = log.Close() })
 	require.NoError(t, log.Ensure(t.Context()))
@@ -104,10 +104,18 @@ func start(t *testing.T, events []store.Event, args ...string) *process {
 		_, err := log.Append(t.Context(), &events[i])
 		require.NoError(t, err)
 	}
+	return url, log
+}
+
+// start starts `projector run` on the events in the stream.
+func start(t *testing.T, events []store.Event, args ...string) *process {
+	t.Helper()
+	w := setup(t)
+	nats, log := stream(t, events)
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s := &process{world: w, log: log, read: make(chan struct{}), cmd: exec.Command(self, append([]string{"run"}, args...)...)}
-	s.cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+w.delius.URL, "NATS_URL="+nats.URL(),
+	s.cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+w.delius.URL, "NATS_URL="+nats,
 		"STREAM_REPLICAS=1", "HTTP_ADDRESS=127.0.0.1:0", "LOG_FORMAT=json")
 	s.cmd.Stderr = os.Stderr
 	stdout, err := s.cmd.StdoutPipe()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -10,8 +9,6 @@ import (
 
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
-	"casdelius/store/jetstream"
-	"casdelius/store/jetstream/natstest"
 )
 
 // filled is a world whose stream, inbox and Delius have some events.
@@ -22,16 +19,9 @@ type filled struct {
 
 func fill(t *testing.T, events ...store.Event) *filled {
 	t.Helper()
-	w, nats := setup(t), natstest.Start(t)
-	log, err := jetstream.Connect(t.Context(), jetstream.Config{URL: nats.URL(), Replicas: 1}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = log.Close() })
-	require.NoError(t, log.Ensure(t.Context()))
-	for i := range events {
-		_, err := log.Append(t.Context(), &events[i])
-		require.NoError(t, err)
-	}
-	f := &filled{w, nats.URL()}
+	w := setup(t)
+	url, _ := stream(t, events)
+	f := &filled{w, url}
 	code, _, stderr := f.projector("rebuild")
 	require.Zero(t, code, stderr)
 	return f
