@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,7 @@ func durableDelius(b *testing.B, events []store.Event) *pgxpool.Pool {
 // projectLive gives the events a second that the projector manages.
 func projectLive(b *testing.B, events []store.Event) float64 {
 	b.Helper()
+	asShipped(b)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	quiet := slog.New(slog.DiscardHandler)
@@ -106,7 +108,7 @@ func projectLive(b *testing.B, events []store.Event) float64 {
 	require.NoError(b, err)
 	var applied atomic.Int64
 	all := make(chan struct{})
-	stream := &backlog{Log: projection.NewLog(log), fill: func() { publish(b, log, events) }}
+	stream := &backlog{Log: projection.NewLog(log), fill: func() { publishAll(b, log, slices.Values(events)) }}
 	p, err := projector.New(stream, db, projector.Config{Logger: quiet, Committed: func(a projector.Applied, _ time.Time) {
 		n := int64(0)
 		for _, d := range a.People {
@@ -126,6 +128,13 @@ func projectLive(b *testing.B, events []store.Event) float64 {
 	return float64(len(events)) / took.Seconds()
 }
 
+// asShipped makes the garbage collector run as seldom as it does in the program.
+func asShipped(b *testing.B) {
+	b.Helper()
+	percent := debug.SetGCPercent(300)
+	b.Cleanup(func() { debug.SetGCPercent(percent) })
+}
+
 // backlog is a stream that is filled when the inbox has been held against it, so that all
 // that it holds comes live.
 type backlog struct {
@@ -139,24 +148,6 @@ func (l *backlog) Follow(ctx context.Context) (projector.Follower, error) {
 	l.fill()
 	l.followed = time.Now()
 	return l.Log.Follow(ctx)
-}
-
-// publish appends events with many in flight.
-func publish(b *testing.B, log *jetstream.Log, events []store.Event) {
-	b.Helper()
-	slots := make(chan struct{}, 512)
-	for i := range events {
-		slots <- struct{}{}
-		go func() {
-			defer func() { <-slots }()
-			if _, err := log.Append(context.Background(), &events[i]); err != nil {
-				b.Error(err)
-			}
-		}()
-	}
-	for range cap(slots) {
-		slots <- struct{}{}
-	}
 }
 
 // projectSerially gives the events a second of a handler that looks up and writes each

@@ -93,6 +93,7 @@ type large struct {
 	nats    *natstest.Server
 	log     *jetstream.Log
 	pool    *pgxpool.Pool
+	live    *pgxpool.Pool // the live projector's: a service keeps its connections
 	url     string
 	events  int
 }
@@ -111,7 +112,7 @@ func newLarge(b *testing.B, program string, events int) *large {
 	l.log = connect(b, l.nats)
 
 	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Fsync: true, Settings: map[string]string{
-		"shared_buffers": "1GB", "max_wal_size": "8GB",
+		"shared_buffers": "3GB", "max_wal_size": "8GB",
 	}})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, cluster.Stop()) })
@@ -119,6 +120,9 @@ func newLarge(b *testing.B, program string, events int) *large {
 	l.pool, err = projection.Connect(ctx, l.url, 4)
 	require.NoError(b, err)
 	b.Cleanup(l.pool.Close)
+	l.live, err = projection.Connect(ctx, l.url, 2)
+	require.NoError(b, err)
+	b.Cleanup(l.live.Close)
 	require.NoError(b, postgrestest.CreateDelius(ctx, l.pool))
 	require.NoError(b, postgres.Migrate(ctx, l.pool))
 	delius := postgrestest.Delius{Pool: l.pool}
