@@ -35,6 +35,7 @@ type Person struct {
 	Referrals  []store.Referral
 	Events     []*delius.Event
 	Fresh      []Fresh // those of Events that were never applied
+	Waits      bool    // is due, or, where one only looks, has something parked
 }
 
 // Fresh is an event that was not yet applied.

@@ -38,8 +38,8 @@ func (p *Projector) tell(r Report, quiet bool) {
 	}
 	for i := range r.Plan {
 		p.tellLost(&r.Plan[i])
-		for range r.Plan[i].Outcome.Changes {
-			p.metrics.planned.Inc()
+		if !quiet {
+			p.metrics.planned.Add(float64(len(r.Plan[i].Outcome.Changes)))
 		}
 	}
 	if p.config.Committed != nil && len(r.People) > 0 {

@@ -21,6 +21,7 @@ const (
 	briefly    = 20 * time.Millisecond
 	firstChunk = 20
 	mostPeople = 250 // of a chunk, which bounds memory where nothing has to be written
+	few        = 4   // of so many people at most one changes while it is worth looking first
 	ahead      = 4   // chunks a worker that may be done or waiting before the slowest is
 )
 
@@ -32,6 +33,7 @@ type walk struct {
 	limiter *rate.Limiter
 	holding time.Duration
 	size    atomic.Int64 // people of the next chunk
+	calm    atomic.Bool  // few people change: it is worth looking before anybody is locked
 
 	held     Claim
 	place    Bookmark
@@ -43,6 +45,7 @@ type walk struct {
 func newWalk(p *Projector, o *Rebuild) *walk {
 	w := &walk{Projector: p, o: o, roll: p.db, holding: holding}
 	w.size.Store(firstChunk)
+	w.calm.Store(!o.DryRun)
 	if o.Rate > 0 {
 		w.holding = briefly
 		w.limiter = rate.NewLimiter(rate.Limit(o.Rate), max(1, o.Rate/20))
@@ -179,13 +182,20 @@ func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	begun := time.Now()
+	looks := w.calm.Load()
+	if looks {
+		if referrals, err = w.look(ctx, referrals, &r.tally); err != nil {
+			return r, err
+		}
+		w.resize(c.n, time.Since(begun))
+	}
 	for attempt := 0; len(referrals) > 0; attempt++ {
-		begun := time.Now()
 		report, err := w.Reconcile(ctx, Pick{Referrals: referrals, DryRun: w.o.DryRun, Quiet: true})
 		if err != nil {
 			return r, err
 		}
-		if attempt == 0 {
+		if attempt == 0 && !looks {
 			w.resize(c.n, time.Since(begun))
 		}
 		r.tally.add(&report)
@@ -207,12 +217,30 @@ func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 			return r, err
 		}
 	}
+	w.calm.Store(!w.o.DryRun && r.tally.Changed*few <= r.tally.People)
 	if len(due) > 0 {
 		if err := again(ctx, w.Projector, func() error { return w.roll.MarkDue(ctx, due) }); err != nil {
 			return r, err
 		}
 	}
 	return r, w.pay(ctx, r.tally.Events)
+}
+
+// look counts the people of a chunk for whom nothing is to be written, and gives the
+// referrals of the others. It locks nobody: whoever is as desired at one moment is done.
+func (w *walk) look(ctx context.Context, referrals []store.Referral, t *Tally) ([]store.Referral, error) {
+	report, err := w.Reconcile(ctx, Pick{Referrals: referrals, DryRun: true, Quiet: true})
+	if err != nil {
+		return nil, err
+	}
+	idle := Report{Plan: slices.DeleteFunc(report.Plan, func(d Decision) bool {
+		return d.Person.Waits || len(d.Applied) > 0 || !d.Outcome.Idle()
+	})}
+	for i := range idle.Plan {
+		idle.Events += len(idle.Plan[i].Person.Events)
+	}
+	t.add(&idle)
+	return without(referrals, &idle), nil
 }
 
 // resize makes the next chunks as large as one that takes as long as locks may be held.
@@ -225,9 +253,11 @@ func (w *walk) resize(people int, took time.Duration) {
 // without are the referrals that a reconcile has not seen.
 func without(referrals []store.Referral, r *Report) []store.Referral {
 	seen := map[store.Referral]bool{}
-	for i := range r.People {
-		for _, referral := range r.People[i].Person.Referrals {
-			seen[referral] = true
+	for _, decisions := range [][]Decision{r.People, r.Plan} {
+		for i := range decisions {
+			for _, referral := range decisions[i].Person.Referrals {
+				seen[referral] = true
+			}
 		}
 	}
 	for _, referral := range r.Failed {

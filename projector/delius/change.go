@@ -142,6 +142,12 @@ type Outcome struct {
 	Lost []string
 }
 
+// Idle says whether there is nothing to write, park or ask about.
+func (o *Outcome) Idle() bool {
+	return len(o.Changes)+len(o.Conflicts)+len(o.Parked)+len(o.ContactLedger)+len(o.AddressLedger)+
+		len(o.Memories)+len(o.Released)+len(o.Lost) == 0
+}
+
 func dateString(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -155,8 +155,14 @@ func (s *step) offenders(ctx context.Context, query string, args ...any) ([]offe
 	})
 }
 
+// readMarks reads who is due. Whoever only looks is told of what is parked as well, by a
+// mark that is nobody's: it may have to go.
 func (s *step) readMarks(ctx context.Context, referrals []store.Referral) error {
-	rows, err := s.tx.Query(ctx, "select referral, mark from projection.due where referral = any ($1)", referrals) //nolint:rowserrcheck // ForEachRow checks it
+	query := "select referral, mark from projection.due where referral = any ($1)"
+	if s.dry {
+		query += " union all select referral, 0 from projection.parked where referral = any ($1)"
+	}
+	rows, err := s.tx.Query(ctx, query, referrals) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return err
 	}
@@ -305,13 +311,13 @@ func (s *step) give(all []taken, locked map[int64]offender, held map[int64]bool)
 			left[t.owner], s.skipped = true, true
 		case t.missing != "":
 			p := projector.Person{Missing: t.missing}
-			addHistory(&p, t.history)
+			s.addHistory(&p, t.history)
 			none = append(none, p)
 		default:
 			if owned[t.owner] == nil {
 				owned[t.owner] = &projector.Person{OffenderID: t.owner, CRN: string(locked[t.owner].crn)}
 			}
-			addHistory(owned[t.owner], t.history)
+			s.addHistory(owned[t.owner], t.history)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(owned)) {
@@ -322,7 +328,8 @@ func (s *step) give(all []taken, locked map[int64]offender, held map[int64]bool)
 	s.people = append(s.people, none...)
 }
 
-func addHistory(p *projector.Person, h history) {
+func (s *step) addHistory(p *projector.Person, h history) {
+	p.Waits = p.Waits || len(s.marks[h.referral]) > 0
 	p.Referrals = append(p.Referrals, h.referral)
 	p.Events = append(p.Events, h.events...)
 	p.Fresh = append(p.Fresh, h.fresh...)
