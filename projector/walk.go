@@ -21,7 +21,7 @@ const (
 	briefly    = 20 * time.Millisecond
 	firstChunk = 20
 	mostPeople = 250 // of a chunk, which bounds memory where nothing has to be written
-	few        = 4   // of so many people at most one changes while it is worth looking first
+	few        = 4   // of so many people at most one needs anything while it is worth looking first
 	ahead      = 4   // chunks a worker that may be done or waiting before the slowest is
 )
 
@@ -33,7 +33,7 @@ type walk struct {
 	limiter *rate.Limiter
 	holding time.Duration
 	size    atomic.Int64 // people of the next chunk
-	calm    atomic.Bool  // few people change: it is worth looking before anybody is locked
+	calm    atomic.Bool  // few people need anything: it is worth looking before anybody is locked
 
 	held     Claim
 	place    Bookmark
@@ -175,6 +175,7 @@ func (w *walk) each(ctx context.Context, next func() *chunk) error {
 func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 	var r result
 	var referrals, due []store.Referral
+	busy := 0
 	err := again(ctx, w.Projector, func() (err error) {
 		referrals, err = c.referrals(ctx)
 		return err
@@ -199,6 +200,11 @@ func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 			w.resize(c.n, time.Since(begun))
 		}
 		r.tally.add(&report)
+		for i := range report.People {
+			if !idle(report.People[i]) {
+				busy++
+			}
+		}
 		r.plan = append(r.plan, report.Plan...)
 		if w.o.DryRun {
 			break
@@ -217,7 +223,7 @@ func (w *walk) take(ctx context.Context, c *chunk) (result, error) {
 			return r, err
 		}
 	}
-	w.calm.Store(!w.o.DryRun && r.tally.Changed*few <= r.tally.People)
+	w.calm.Store(!w.o.DryRun && busy*few <= r.tally.People)
 	if len(due) > 0 {
 		if err := again(ctx, w.Projector, func() error { return w.roll.MarkDue(ctx, due) }); err != nil {
 			return r, err
@@ -233,14 +239,17 @@ func (w *walk) look(ctx context.Context, referrals []store.Referral, t *Tally) (
 	if err != nil {
 		return nil, err
 	}
-	idle := Report{Plan: slices.DeleteFunc(report.Plan, func(d Decision) bool {
-		return d.Person.Waits || len(d.Applied) > 0 || !d.Outcome.Idle()
-	})}
-	for i := range idle.Plan {
-		idle.Events += len(idle.Plan[i].Person.Events)
+	done := Report{Plan: slices.DeleteFunc(report.Plan, func(d Decision) bool { return !idle(d) })}
+	for i := range done.Plan {
+		done.Events += len(done.Plan[i].Person.Events)
 	}
-	t.add(&idle)
-	return without(referrals, &idle), nil
+	t.add(&done)
+	return without(referrals, &done), nil
+}
+
+// idle says that nothing is to be written for a person: nobody need lock them.
+func idle(d Decision) bool {
+	return !d.Person.Waits && len(d.Applied) == 0 && d.Outcome.Idle()
 }
 
 // resize makes the next chunks as large as one that takes as long as locks may be held.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -45,8 +46,9 @@ func again(pg *pgconn.PgError) bool {
 		"57P02", // crash shutdown
 		"57P03": // starting up
 		return true
-	case "23505": // another projector made the same ledger entry first; any other would be there again
-		return pg.SchemaName == "projection" && (pg.ConstraintName == "contact_pkey" || pg.ConstraintName == "address_pkey")
+	case "23505": // another projector was faster with the same entry; any other conflict would be there again
+		return pg.SchemaName == "projection" &&
+			slices.Contains([]string{"contact_pkey", "address_pkey", "event_pkey", "event_sequence_key"}, pg.ConstraintName)
 	}
 	return pg.Code[:2] == "08" || pg.Code[:2] == "53" // connection; resources
 }

@@ -44,7 +44,7 @@ func put(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 		args = eventColumns(events)
 		var b pgx.Batch
 		b.Queue(sqlPutEvents, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&inserted) })
-		b.Queue(sqlPutIdentities, args[0], args[4], args[5], known(events))
+		b.Queue(sqlPutIdentities, identitiesOf(events)...)
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 			return err
 		}
@@ -71,13 +71,24 @@ func putRest(ctx context.Context, tx pgx.Tx, messages []store.Stored, args []any
 	return tx.SendBatch(ctx, &b).Close()
 }
 
-// known says which events have an effect, and so name somebody.
-func known(events []*store.Stored) []bool {
-	out := make([]bool, len(events))
-	for i, e := range events {
-		out[i] = e.Type.Known()
+// identitiesOf are the arrays of whom events name that have an effect, each referral with
+// each name once.
+func identitiesOf(events []*store.Stored) []any {
+	type identity struct {
+		referral  store.Referral
+		crn, noms string
 	}
-	return out
+	seen := map[identity]bool{}
+	referrals, crns, noms := [][16]byte{}, []string{}, []string{}
+	for _, e := range events {
+		named := identity{e.Referral, string(e.CRN), string(e.NOMS)}
+		if !e.Type.Known() || seen[named] || named.crn == "" && named.noms == "" {
+			continue
+		}
+		seen[named] = true
+		referrals, crns, noms = append(referrals, named.referral), append(crns, named.crn), append(noms, named.noms)
+	}
+	return []any{referrals, crns, noms}
 }
 
 // winners are the messages' events, one of each identity, in the order of identity,
@@ -103,25 +114,32 @@ func winners(messages []store.Stored) (events []*store.Stored, unreadable []int6
 	return events, unreadable
 }
 
-// eventColumns turns events into the arrays that the statements unnest.
+// placeColumns turns events into arrays of what they are and where in the stream, eventColumns
+// into those of all that there is to them: for statements to unnest.
+func placeColumns(events []*store.Stored) []any {
+	n := len(events)
+	referrals, types, ids, sequences := make([][16]byte, n), make([]string, n), make([]string, n), make([]int64, n)
+	for i, e := range events {
+		referrals[i], types[i], ids[i] = e.Referral, string(e.Type), e.ID
+		sequences[i] = int64(e.Sequence) //nolint:gosec // see put
+	}
+	return []any{referrals, types, ids, sequences}
+}
+
 func eventColumns(events []*store.Stored) []any {
 	n := len(events)
-	referrals, types, ids := make([][16]byte, n), make([]string, n), make([]string, n)
-	sequences := make([]int64, n)
 	crns, noms := make([]string, n), make([]string, n)
 	emitted, stored := make([]time.Time, n), make([]time.Time, n)
 	occurred, received := make([]*time.Time, n), make([]*time.Time, n)
 	sources, sums, bodies := make([]string, n), make([][]byte, n), make([][]byte, n)
 	for i, e := range events {
-		referrals[i], types[i], ids[i] = e.Referral, string(e.Type), e.ID
-		sequences[i] = int64(e.Sequence) //nolint:gosec // see put
 		crns[i], noms[i] = string(e.CRN), string(e.NOMS)
 		emitted[i], stored[i] = e.Emitted, e.Stored
 		occurred[i], received[i] = orNull(e.Occurred), orNull(e.Received)
 		sums[i], _ = hex.DecodeString(e.Checksum())
 		sources[i], bodies[i] = e.Source, e.Body
 	}
-	return []any{referrals, types, ids, sequences, crns, noms, emitted, occurred, received, stored, sources, sums, bodies}
+	return append(placeColumns(events), crns, noms, emitted, occurred, received, stored, sources, sums, bodies)
 }
 
 func orNull(t time.Time) *time.Time {
@@ -179,9 +197,7 @@ insert into projection.due (referral) select distinct referral from replaced ord
 
 const sqlPutIdentities = `
 insert into projection.identity (referral, crn, noms)
-select distinct referral, crn, noms
-from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[]) as b (referral, crn, noms, known)
-where known and (crn <> '' or noms <> '')
+select referral, crn, noms from unnest($1::uuid[], $2::text[], $3::text[]) as b (referral, crn, noms)
 order by referral, crn, noms
 on conflict do nothing`
 

@@ -4,67 +4,51 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"casdelius/store"
 )
 
-// The events of a chunk, before they are the inbox's.
-const sqlStaging = `
-create temporary table if not exists staging (
-	referral uuid, type text collate "C", id text collate "C", sequence bigint, crn text, noms text, known boolean,
-	emitted timestamptz, occurred timestamptz, received timestamptz, stored timestamptz, source text, sha256 bytea, body bytea
-) on commit delete rows`
-
-// As sqlPutEvents, from the staging table, in the order in which it was filled: that of
-// identity. To sort there would mean to write everything once more.
-const sqlLoadEvents = `
-with put as (
-	insert into projection.event (referral, type, id, sequence, crn, noms, emitted, occurred, received, stored, source, sha256, body)
-	select referral, type, id, sequence, nullif(crn, ''), nullif(noms, ''), emitted, occurred, received, stored, source, sha256, body
-	from pg_temp.staging
-	on conflict do nothing
-	returning referral
-), marked as (
-	insert into projection.due (referral) select distinct referral from put order by 1
+// Which of these events the inbox has, or has something else in the place of.
+const sqlHeld = `
+with b as (
+	select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) with ordinality as b (referral, type, id, sequence, position)
 )
-select count(*) from put`
+select position from b join projection.event e using (referral, type, id)
+union select position from b join projection.event e using (sequence)`
 
-const sqlLoadIdentities = `
-insert into projection.identity (referral, crn, noms)
-select distinct referral, crn, noms from pg_temp.staging
-where known and (crn <> '' or noms <> '')
-order by referral, crn, noms
-on conflict do nothing`
+const sqlMark = "insert into projection.due (referral) select r from unnest($1::uuid[]) r order by 1"
 
-var stagingColumns = []string{
-	"referral", "type", "id", "sequence", "crn", "noms", "known", "emitted", "occurred", "received", "stored", "source", "sha256", "body",
+var eventNames = []string{
+	"referral", "type", "id", "sequence", "crn", "noms", "emitted", "occurred", "received", "stored", "source", "sha256", "body",
 }
 
-// Load implements projector.Loader: like [Database.Put], but the messages are copied
-// into a temporary table first, which is faster by the thousand.
+// Load implements projector.Loader: like [Database.Put], but what the inbox lacks is
+// copied into it, which is faster by the thousand. If somebody else puts one of these
+// events there meanwhile, it fails with [projector.ErrRetry].
 func (db *Database) Load(ctx context.Context, messages []store.Stored) error {
 	return db.inOne(ctx, messages, "loading messages into the inbox", load)
 }
 
 func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	events, unreadable := winners(messages)
-	if _, err := tx.Exec(ctx, sqlStaging); err != nil {
+	lacking, err := lacks(ctx, tx, events)
+	if err != nil {
 		return err
 	}
-	rows := pgx.CopyFromSlice(len(events), func(i int) ([]any, error) { return staged(events[i]) })
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "staging"}, stagingColumns, rows); err != nil {
+	rows := pgx.CopyFromSlice(len(lacking), func(i int) ([]any, error) { return eventRow(lacking[i]) })
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"projection", "event"}, eventNames, rows); err != nil {
 		return err
 	}
-	inserted := 0
 	var b pgx.Batch
-	b.Queue(sqlLoadEvents).QueryRow(func(row pgx.Row) error { return row.Scan(&inserted) })
-	b.Queue(sqlLoadIdentities)
+	b.Queue(sqlMark, referralsOf(lacking))
+	b.Queue(sqlPutIdentities, identitiesOf(events)...)
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	if inserted == len(messages) {
+	if len(lacking) == len(messages) {
 		return nil
 	}
 	var args []any
@@ -74,13 +58,45 @@ func load(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	return putRest(ctx, tx, messages, args, unreadable)
 }
 
-// staged is an event as a row of the staging table.
-func staged(e *store.Stored) ([]any, error) {
+// lacks are those events that the inbox has not, nor anything in their place.
+func lacks(ctx context.Context, tx pgx.Tx, events []*store.Stored) ([]*store.Stored, error) {
+	rows, err := tx.Query(ctx, sqlHeld, placeColumns(events)...)
+	if err != nil {
+		return nil, err
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil || len(held) == 0 {
+		return events, err
+	}
+	there := make([]bool, len(events))
+	for _, position := range held {
+		there[position-1] = true
+	}
+	var lacking []*store.Stored
+	for i, e := range events {
+		if !there[i] {
+			lacking = append(lacking, e)
+		}
+	}
+	return lacking, nil
+}
+
+// eventRow is an event as a row of the inbox.
+func eventRow(e *store.Stored) ([]any, error) {
 	sum, err := hex.DecodeString(e.Checksum())
 	return []any{
-		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), string(e.CRN), string(e.NOMS), e.Type.Known(), //nolint:gosec // see put
+		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), textOrNull(string(e.CRN)), textOrNull(string(e.NOMS)), //nolint:gosec // see put
 		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, sum, e.Body,
 	}, err
+}
+
+// referralsOf are the referrals of events that are in the order of identity, each once.
+func referralsOf(events []*store.Stored) [][16]byte {
+	out := make([][16]byte, 0, len(events))
+	for _, e := range events {
+		out = append(out, e.Referral)
+	}
+	return slices.Compact(out)
 }
 
 // Recall implements projector.Loader.
