@@ -195,7 +195,7 @@ const (
 
 	sqlContactDoubles = `
 		select d.contact_id, d.offender_id, l.urn, l.referral
-		from delius.contact d join projection.contact l on l.urn = d.external_reference and l.contact_id <> d.contact_id
+		from delius.contact d join projection.contact l on d.external_reference = l.urn collate "default" and l.contact_id <> d.contact_id
 		join delius.contact c on c.contact_id = l.contact_id
 		where l.referral = any ($1) and d.soft_deleted = 0 and c.soft_deleted = 0 and ` + sqlContactCopy
 

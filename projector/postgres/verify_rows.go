@@ -101,11 +101,12 @@ func lookAtContacts(ctx context.Context, db *Database, tx pgx.Tx, args []any) ([
 	if err != nil {
 		return nil, err
 	}
+	// Delius's index is in the database's own collation, the ledger's URNs are not.
 	twice, err := rowFindings(ctx, tx, projector.InContacts, `
 		with p as (
 			select d.contact_id as id, l.urn, l.referral, `+copyOf(sqlContactCopy, "$5")+` as copy, 'twice' as problem,
 				d.last_updated_user_id as user_id, d.last_updated_datetime as at, d.offender_id
-			from projection.contact l join delius.contact d on d.external_reference = l.urn and d.contact_id <> l.contact_id
+			from projection.contact l join delius.contact d on d.external_reference = l.urn collate "default" and d.contact_id <> l.contact_id
 			join delius.contact c on c.contact_id = l.contact_id`+which+` and d.soft_deleted = 0 and c.soft_deleted = 0
 		) select p.problem, p.copy, p.id, p.urn, p.referral, `+person, append(args, db.services())...)
 	if err != nil {
