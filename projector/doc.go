@@ -54,11 +54,12 @@
 // it holds altered; then it reconciles everyone whom an event names, in the order of
 // their offender ids, and last the referrals whose events name nobody whom Delius
 // knows. Several workers take a chunk of people each; how many are in one follows from
-// how long the last ones took, so that no lock is held for much longer than 75 ms. The
-// place up to which everyone is done is kept in a table: a rebuild that was killed goes
-// on there, and whoever was done since is only looked at again; but first it takes those
-// before that place who are due, for what has come into the inbox since. An advisory lock
-// keeps a second rebuild of everyone away.
+// how long the last ones took, so that no lock is held for much longer than 75 ms. Where
+// few people need anything, a chunk is looked at on a snapshot first, and only those are
+// locked for whom there is something to write. The place up to which everyone is done is
+// kept in a table: a rebuild that was killed goes on there, and whoever was done since is
+// only looked at again; but first it takes those before that place who are due, for what
+// has come into the inbox since. An advisory lock keeps a second rebuild of everyone away.
 //
 // A dry run takes the same way on a snapshot that cannot be written to, and stops
 // before it would apply: what [Projector.Rebuild] plans is what it would write.

@@ -117,6 +117,4 @@ type Inspector interface {
 	Scope(ctx context.Context, crns []store.CRN) (Scope, error)
 	// Sequences lists the sequences of the referrals' events.
 	Sequences(ctx context.Context, referrals []store.Referral) ([]uint64, error)
-	// Naming lists the referrals that name any of the offenders.
-	Naming(ctx context.Context, offenders []int64) ([]store.Referral, error)
 }

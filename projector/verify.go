@@ -212,7 +212,7 @@ func (v *verifier) check(ctx context.Context, place Place, scope *Scope, after, 
 func (v *verifier) repair(ctx context.Context) error {
 	offenders := slices.Sorted(maps.Keys(v.moved))
 	for some := range slices.Chunk(offenders, repairPeople) {
-		named, err := v.db.Naming(ctx, some)
+		named, err := v.db.ReferralsOf(ctx, some)
 		if err != nil {
 			return err
 		}

@@ -9,53 +9,37 @@ import (
 	"casdelius/store"
 )
 
+// named are the offenders whom events name, each with the referrals of these events, as a
+// source w. Some come twice: by their CRN and by their NOMS number.
+const named = `(
+	select o.offender_id, o.soft_deleted, i.referral from delius.offender o join projection.identity i on i.crn = o.crn where i.crn <> ''
+	union all
+	select o.offender_id, o.soft_deleted, i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number where i.noms <> ''
+) w`
+
 // People implements projector.Roll.
 func (db *Database) People(ctx context.Context, after int64) ([]int64, error) {
-	return collect[int64](ctx, db.beginScan, "listing the people whom events name", `
-		select offender_id from (
-			select o.offender_id from delius.offender o join projection.identity i on i.crn = o.crn
-			where i.crn <> '' and o.soft_deleted = 0 and o.offender_id > $1
-			union
-			select o.offender_id from delius.offender o join projection.identity i on i.noms = o.noms_number
-			where i.noms <> '' and o.soft_deleted = 0 and o.offender_id > $1
-		) p order by 1`, after)
+	return collect[int64](ctx, db.beginScan, "listing the people whom events name",
+		"select distinct offender_id from "+named+" where soft_deleted = 0 and offender_id > $1 order by 1", after)
 }
 
 // Behind implements projector.Roll.
 func (db *Database) Behind(ctx context.Context, last int64) ([]store.Referral, error) {
-	return collect[store.Referral](ctx, db.beginScan, "listing whom a rebuild has passed and who are due", `
-		select referral from (
-			select i.referral, o.offender_id from projection.identity i join delius.offender o on o.crn = i.crn
-			where i.crn <> '' and o.soft_deleted = 0 and o.offender_id <= $1
-			union all
-			select i.referral, o.offender_id from projection.identity i join delius.offender o on o.noms_number = i.noms
-			where i.noms <> '' and o.soft_deleted = 0 and o.offender_id <= $1
-		) p where exists (select from projection.due d where d.referral = p.referral)
+	return collect[store.Referral](ctx, db.beginScan, "listing whom a rebuild has passed and who are due",
+		"select referral from "+named+` where soft_deleted = 0 and offender_id <= $1 and exists (select from projection.due d where d.referral = w.referral)
 		group by referral order by min(offender_id), referral`, last)
 }
 
 // ReferralsOf implements projector.Roll.
 func (db *Database) ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error) {
-	return collect[store.Referral](ctx, db.beginLook, "listing the referrals of people", `
-		select i.referral from delius.offender o join projection.identity i on i.crn = o.crn
-		where i.crn <> '' and o.offender_id = any ($1)
-		union
-		select i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number
-		where i.noms <> '' and o.offender_id = any ($1)
-		order by 1`, offenders)
+	return collect[store.Referral](ctx, db.beginLook, "listing the referrals of people",
+		"select distinct referral from "+named+" where offender_id = any ($1) order by 1", offenders)
 }
 
 // Unowned implements projector.Roll.
 func (db *Database) Unowned(ctx context.Context) ([]store.Referral, error) {
-	return collect[store.Referral](ctx, db.beginScan, "listing the referrals of nobody", `
-		select distinct referral from projection.event
-		except (
-			select i.referral from delius.offender o join projection.identity i on i.crn = o.crn
-			where i.crn <> '' and o.soft_deleted = 0
-			union all
-			select i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number
-			where i.noms <> '' and o.soft_deleted = 0
-		) order by 1`)
+	return collect[store.Referral](ctx, db.beginScan, "listing the referrals of nobody",
+		"select distinct referral from projection.event except select referral from "+named+" where soft_deleted = 0 order by 1")
 }
 
 // Named implements projector.Roll.

@@ -234,17 +234,3 @@ func (db *Database) Sequences(ctx context.Context, referrals []store.Referral) (
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[uint64])
 }
-
-// Naming implements projector.Inspector.
-func (db *Database) Naming(ctx context.Context, offenders []int64) ([]store.Referral, error) {
-	if len(offenders) == 0 {
-		return nil, nil
-	}
-	rows, err := db.pool.Query(ctx, `
-		select i.referral from delius.offender o join projection.identity i on i.crn = o.crn where o.offender_id = any ($1) and i.crn <> ''
-		union select i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number where o.offender_id = any ($1) and i.noms <> ''`, offenders)
-	if err != nil {
-		return nil, fmt.Errorf("looking for the referrals of %d people: %w", len(offenders), translate(err))
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[store.Referral])
-}
