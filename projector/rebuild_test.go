@@ -139,14 +139,24 @@ type fault struct {
 	projector.Database
 	left   int // calls; negative for no end
 	beside func()
+
+	mu sync.Mutex
 }
 
 func (f *fault) call() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.left == 0 {
 		return errKilled
 	}
 	f.left--
 	return nil
+}
+
+func (f *fault) kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = 0
 }
 
 func (f *fault) Load(ctx context.Context, messages []store.Stored) error {
@@ -221,8 +231,14 @@ func TestARebuildGoesOnWhereItWasKilled(t *testing.T) {
 		rig.twin.Store(e)
 	}
 	rig.stream.add(events...)
-	killed := rig.on(t, &fault{Database: rig.db, left: 6, beside: func() {}})
-	_, err := killed.Rebuild(ctx, projector.Rebuild{By: "the first"})
+	killed, counted := &fault{Database: rig.db, left: -1, beside: func() {}}, 0
+	_, err := rig.on(t, killed).Rebuild(ctx, projector.Rebuild{By: "the first", Progress: func(p projector.Progress) {
+		if p.Phase == projector.Reconciling && p.Done > 0 {
+			if counted++; counted == 2 { // the place was kept after the first chunk
+				killed.kill()
+			}
+		}
+	}})
 	require.ErrorIs(t, err, errKilled)
 
 	var from projector.Bookmark

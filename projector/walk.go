@@ -315,7 +315,13 @@ func (w *walk) keep(ctx context.Context, now bool) error {
 		return nil
 	}
 	w.kept = time.Now()
-	return again(ctx, w.Projector, func() error { return w.held.Reached(ctx, w.place) })
+	return again(ctx, w.Projector, func() error {
+		// What has begun is finished: a connection that is cut in the middle may keep the
+		// claim for a while.
+		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		return w.held.Reached(writing, w.place)
+	})
 }
 
 // keepLast keeps the place when the walk was interrupted, if it can be.
