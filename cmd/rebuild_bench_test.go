@@ -96,11 +96,8 @@ type large struct {
 	live    *pgxpool.Pool // the live projector's: a service keeps its connections
 	url     string
 	events  int
+	raised  int // how often events were raised for it
 }
-
-// livePeople is how many people live events are of. A stream of 10,000 events has them
-// all, so that their histories are as long in each that is larger.
-const livePeople = 200
 
 // newLarge fills a stream, which is synced only from then on, and makes a Delius that has
 // everybody whom it names.
@@ -137,8 +134,11 @@ func newLarge(b *testing.B, program string, events int) *large {
 	return l
 }
 
-// fillStream fills a stream in a folder and gives whom it names, and the people of live
-// events.
+func inDelius(p storetest.Person) postgrestest.Person {
+	return postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: manager}
+}
+
+// fillStream fills a stream in a folder and gives whom it names.
 func fillStream(b *testing.B, dir string, events int) (people []postgrestest.Person) {
 	b.Helper()
 	server, err := natstest.Run(natstest.Options{Dir: dir, Lazy: true})
@@ -146,18 +146,7 @@ func fillStream(b *testing.B, dir string, events int) (people []postgrestest.Per
 	defer server.Shutdown()
 	log := connect(b, server)
 	require.NoError(b, log.Ensure(ctx))
-	known := map[postgrestest.Person]bool{}
-	add := func(p storetest.Person) {
-		person := postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: manager}
-		if !known[person] {
-			known[person] = true
-			people = append(people, person)
-		}
-	}
-	publishAll(b, log, manyEvents(events, add))
-	for h := range storetest.Generate(storetest.Options{Seed: 1, People: livePeople}) {
-		add(h.Person)
-	}
+	publishAll(b, log, manyEvents(events, func(p storetest.Person) { people = append(people, inDelius(p)) }))
 	return people
 }
 

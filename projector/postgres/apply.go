@@ -156,7 +156,7 @@ func (w *write) number(ctx context.Context) error {
 func (w *write) send(ctx context.Context) error {
 	var b pgx.Batch
 	// Foreign keys are checked with plans that are worth keeping.
-	b.Queue("select set_config('plan_cache_mode', 'auto', true)")
+	b.Queue("set local plan_cache_mode = force_generic_plan")
 	w.queueContacts(&b)
 	w.queueAddresses(&b)
 	w.queueSeals(&b)

@@ -150,47 +150,55 @@ func (db *Database) Ready(ctx context.Context) error { return translate(db.pool.
 // begin starts a transaction in which nothing waits for long, and which looks rows up by
 // their keys.
 func (db *Database) begin(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, byKey)
+	return db.beginTx(ctx, committed, byKey)
 }
 
 // beginLook starts a transaction that only looks, and sees everything as it was at one
 // moment: it locks nobody, so that others write meanwhile.
 func (db *Database) beginLook(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, byKey)
+	return db.beginTx(ctx, snapshot, byKey)
 }
 
 // beginScan starts a transaction that goes through whole tables, for as long as that takes,
 // and in one process: whoever works live beside it needs the others.
 func (db *Database) beginScan(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		", set_config('statement_timeout', '0', true), set_config('max_parallel_workers_per_gather', '0', true)")
+	return db.beginTx(ctx, snapshot, "set local statement_timeout = 0; set local max_parallel_workers_per_gather = 0")
 }
+
+const (
+	committed = "begin isolation level read committed"
+	snapshot  = "begin isolation level repeatable read read only"
+)
 
 // byKey has every table read through its indexes. A table that has grown since it was
 // analysed, from nothing in a rebuild, looks so small that reading the whole of it for
 // every few people seems best. A plan is made for each use: one that was made for small
 // arrays would be kept for as long as the connection lives. Parallel workers take longer to
 // start than such a look-up takes.
-const byKey = `, set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-	set_config('max_parallel_workers_per_gather', '0', true),
-	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+const byKey = `set local plan_cache_mode = force_custom_plan; set local jit = off; set local max_parallel_workers_per_gather = 0;
+	set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off`
 
-func (db *Database) beginTx(ctx context.Context, options pgx.TxOptions, settings string) (pgx.Tx, error) {
-	tx, err := db.pool.BeginTx(ctx, options)
-	if err != nil {
-		return nil, translate(err)
+// byFewKeys keeps plans: to plan the look-up of a few rows takes as long as to run it. A
+// plan is made again when the statistics of its tables are, so a table that has grown since
+// it was empty is not read whole for long.
+const byFewKeys = byKey + "; set local plan_cache_mode = force_generic_plan"
+
+// byKeys is byFewKeys if so many are few. PostgreSQL plans for ten elements where it does not
+// know an array.
+func byKeys(n int) string {
+	if n <= 10 {
+		return byFewKeys
 	}
-	_, err = tx.Exec(ctx, `select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-		set_config('idle_in_transaction_session_timeout', $3, true)`+settings,
-		millis(db.config.LockTimeout), millis(db.config.StatementTimeout), millis(db.config.IdleTimeout))
-	if err != nil {
-		rollback(ctx, tx)
-		return nil, translate(err)
-	}
-	return tx, nil
+	return byKey
 }
 
-func millis(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+// beginTx starts a transaction with its settings in one round trip.
+func (db *Database) beginTx(ctx context.Context, begin, settings string) (pgx.Tx, error) {
+	limits := fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
+		db.config.LockTimeout.Milliseconds(), db.config.StatementTimeout.Milliseconds(), db.config.IdleTimeout.Milliseconds())
+	tx, err := db.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + "; " + settings})
+	return tx, translate(err)
+}
 
 // rollback ends a transaction also when the context has ended.
 func rollback(ctx context.Context, tx pgx.Tx) {

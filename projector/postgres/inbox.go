@@ -25,7 +25,7 @@ func (db *Database) inOne(ctx context.Context, messages []store.Stored, doing st
 	if len(messages) == 0 {
 		return nil
 	}
-	tx, err := db.begin(ctx)
+	tx, err := db.beginTx(ctx, committed, byKeys(len(messages)))
 	if err != nil {
 		return err
 	}

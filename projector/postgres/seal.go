@@ -55,9 +55,9 @@ const sqlForgetAddresses = `
 	with gone as (
 		select id from unnest($1::bigint[]) as r (id) where not exists (select from delius.offender_address a where a.offender_address_id = id)
 	), memories as (
-		delete from projection.address_memory m using gone where m.offender_address_id = gone.id
+		delete from projection.address_memory where offender_address_id = any (array(select id from gone))
 	)
-	delete from projection.address_seal s using gone where s.offender_address_id = gone.id`
+	delete from projection.address_seal where offender_address_id = any (array(select id from gone))`
 
 // seals are the rows of one kind to seal now, by their numbers: whether with their
 // content. A row that was inserted is what the ledger says; of the others, changed or

@@ -153,9 +153,9 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 			a.created_datetime, a.last_updated_datetime, a.last_updated_user_id = $4
 		from delius.offender_address a
 		left join delius.r_standard_reference_list s on s.standard_reference_list_id = a.address_status_id
-		where a.offender_address_id in (
+		where a.offender_address_id = any (array(
 			select offender_address_id from delius.offender_address where offender_id = any ($1)
-			union select offender_address_id from projection.address where booking = any ($2))`,
+			union select offender_address_id from projection.address where booking = any ($2)))`,
 		l.offenders(), l.referrals(), l.step.db.fixed.a17, l.step.db.fixed.cas3).Query(func(rows pgx.Rows) error {
 		var r delius.AddressRow
 		var start, end *time.Time
@@ -173,9 +173,8 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 		select l.booking, l.offender_address_id, l.building, l.street, l.district, l.town, l.county, l.postcode, l.start_date, l.departure,
 			l.provisional, l.events, l.booking <> all ($2) and l.events <> '{}' and not exists (select from projection.event e where e.referral = l.booking)
 		from projection.address l
-		where l.booking in (
-			select unnest($2::uuid[])
-			union select o.booking from projection.address o join delius.offender_address a using (offender_address_id) where a.offender_id = any ($1))`,
+		where l.booking = any ($2) or l.offender_address_id = any (array(
+			select offender_address_id from delius.offender_address where offender_id = any ($1)))`,
 		l.offenders(), l.referrals()).Query(func(rows pgx.Rows) error {
 		var e ledgerAddress
 		var start, departure *time.Time
@@ -193,9 +192,8 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 		return err
 	})
 	b.Queue(`
-		select m.offender_address_id, m.status, m.end_date, m.own_end, m.open
-		from projection.address_memory m join delius.offender_address a using (offender_address_id)
-		where a.offender_id = any ($1)`, l.offenders()).Query(func(rows pgx.Rows) error {
+		select offender_address_id, status, end_date, own_end, open from projection.address_memory
+		where offender_address_id = any (array(select offender_address_id from delius.offender_address where offender_id = any ($1)))`, l.offenders()).Query(func(rows pgx.Rows) error {
 		var m delius.Memory
 		var end *time.Time
 		_, err := pgx.ForEachRow(rows, []any{&m.AddressID, &m.Status, &end, &m.OwnEnd, &m.Open}, func() error {

@@ -35,11 +35,14 @@ type step struct {
 // Offenders that somebody else has locked are left out, and so is whoever has a referral
 // that names one of them; they stay due.
 func (db *Database) Begin(ctx context.Context, pick projector.Pick) (projector.Step, error) {
-	begin := db.begin
+	isolation, settings := committed, byKeys(len(pick.Referrals))
 	if pick.DryRun {
-		begin = db.beginLook
+		isolation = snapshot
 	}
-	tx, err := begin(ctx)
+	if !pick.PutBack.IsZero() {
+		settings = byKey
+	}
+	tx, err := db.beginTx(ctx, isolation, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -64,35 +67,64 @@ func (s *step) People() []projector.Person { return s.people }
 func (s *step) Rollback(ctx context.Context) { rollback(ctx, s.tx) }
 
 func (s *step) load(ctx context.Context, pick projector.Pick) error {
-	picked, err := s.pick(ctx, pick)
+	picked, named, err := s.pick(ctx, pick)
 	if err != nil || len(picked) == 0 {
 		return err
 	}
-	locked, candidates, err := s.lock(ctx, picked)
+	locked, known, err := s.lock(ctx, named)
 	if err != nil {
 		return err
 	}
-	// Marks before histories: an event committed in between keeps its mark.
-	if err := s.readMarks(ctx, candidates); err != nil {
-		return err
-	}
-	histories, err := s.histories(ctx, candidates)
+	histories, err := s.histories(ctx, picked, locked)
 	if err != nil {
 		return err
 	}
-	return s.assign(ctx, picked, locked, histories)
+	if err := s.lookUp(ctx, histories, &known); err != nil {
+		return err
+	}
+	return s.assign(ctx, picked, locked, known, histories)
 }
 
-// pick lists the referrals that the step begins with.
-func (s *step) pick(ctx context.Context, pick projector.Pick) ([]store.Referral, error) {
-	if !pick.Due || len(pick.Referrals) == 0 {
-		return pick.Referrals, nil
+// names are CRNs and NOMS numbers.
+type names struct {
+	crns map[store.CRN]bool
+	noms map[store.NOMS]bool
+}
+
+func (n *names) add(crn store.CRN, noms store.NOMS) {
+	if n.crns == nil {
+		n.crns, n.noms = map[store.CRN]bool{}, map[store.NOMS]bool{}
 	}
-	rows, err := s.tx.Query(ctx, "select distinct referral from projection.due where referral = any ($1)", pick.Referrals)
+	if crn != "" {
+		n.crns[crn] = true
+	}
+	if noms != "" {
+		n.noms[noms] = true
+	}
+}
+
+// pick lists the referrals that the step begins with, and whom they name.
+func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.Referral]bool, named names, err error) {
+	picked = map[store.Referral]bool{}
+	query := `
+		select p.referral, coalesce(i.crn, ''), coalesce(i.noms, '')
+		from unnest($1::uuid[]) p (referral) left join projection.identity i using (referral)`
+	if pick.Due {
+		query += " where (select mark from projection.due d where d.referral = p.referral limit 1) is not null"
+	}
+	rows, err := s.tx.Query(ctx, query, pick.Referrals) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
-		return nil, err
+		return picked, named, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[store.Referral])
+	var referral store.Referral
+	var crn store.CRN
+	var noms store.NOMS
+	_, err = pgx.ForEachRow(rows, []any{&referral, &crn, &noms}, func() error {
+		picked[referral] = true
+		named.add(crn, noms)
+		return nil
+	})
+	return picked, named, err
 }
 
 type offender struct {
@@ -101,78 +133,36 @@ type offender struct {
 	noms store.NOMS
 }
 
-// lock locks the offenders that the picked referrals name, and lists the referrals
-// that may be theirs.
-func (s *step) lock(ctx context.Context, picked []store.Referral) (map[int64]offender, []store.Referral, error) {
-	var crns, noms []string
-	err := s.tx.QueryRow(ctx, `
-		select coalesce(array_agg(distinct crn) filter (where crn <> ''), '{}'), coalesce(array_agg(distinct noms) filter (where noms <> ''), '{}')
-		from projection.identity where referral = any ($1)`, picked).Scan(&crns, &noms)
-	if err != nil {
-		return nil, nil, err
-	}
-	query := sqlOffenders + " order by offender_id for no key update skip locked"
-	if s.dry {
-		query = sqlOffenders
-	}
-	all, err := s.offenders(ctx, query, crns, noms)
-	if err != nil {
-		return nil, nil, err
-	}
+// lock locks the offenders that the picked referrals name. It gives those it could lock,
+// and all of them.
+func (s *step) lock(ctx context.Context, named names) (map[int64]offender, directory, error) {
 	locked := map[int64]offender{}
-	crns, noms = nil, nil
-	for _, o := range all {
-		locked[o.id] = o
-		crns = append(crns, string(o.crn))
-		if o.noms != "" {
-			noms = append(noms, string(o.noms))
+	known := directory{asked: named, byCRN: map[store.CRN]int64{}, byNOMS: map[store.NOMS][]int64{}}
+	var b pgx.Batch
+	if !s.dry {
+		queueOffenders(&b, named, " for no key update skip locked", func(o offender) { locked[o.id] = o })
+	}
+	queueOffenders(&b, named, "", func(o offender) {
+		known.add(o)
+		if s.dry {
+			locked[o.id] = o
 		}
-	}
-	rows, err := s.tx.Query(ctx, `
-		select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
-		union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''
-		union select unnest($3::uuid[])`, crns, noms, picked)
-	if err != nil {
-		return nil, nil, err
-	}
-	candidates, err := pgx.CollectRows(rows, pgx.RowTo[store.Referral])
-	return locked, candidates, err
+	})
+	return locked, known, s.tx.SendBatch(ctx, &b).Close()
 }
 
-const sqlOffenders = `
-	select offender_id, crn, coalesce(noms_number, '') from delius.offender
-	where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`
-
-func (s *step) offenders(ctx context.Context, query string, args ...any) ([]offender, error) {
-	rows, err := s.tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (offender, error) {
+func queueOffenders(b *pgx.Batch, named names, locking string, take func(offender)) {
+	b.Queue(`
+		select offender_id, crn, coalesce(noms_number, '') from delius.offender
+		where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`+locking,
+		slices.Sorted(maps.Keys(named.crns)), slices.Sorted(maps.Keys(named.noms))).Query(func(rows pgx.Rows) error {
 		var o offender
-		err := row.Scan(&o.id, &o.crn, &o.noms)
-		return o, err
-	})
-}
-
-// readMarks reads who is due. Whoever only looks is told of what is parked as well, by a
-// mark that is nobody's: it may have to go.
-func (s *step) readMarks(ctx context.Context, referrals []store.Referral) error {
-	query := "select referral, mark from projection.due where referral = any ($1)"
-	if s.dry {
-		query += " union all select referral, 0 from projection.parked where referral = any ($1)"
-	}
-	rows, err := s.tx.Query(ctx, query, referrals) //nolint:rowserrcheck // ForEachRow checks it
-	if err != nil {
+		_, err := pgx.ForEachRow(rows, []any{&o.id, &o.crn, &o.noms}, func() error {
+			take(o)
+			return nil
+		})
 		return err
-	}
-	var referral store.Referral
-	var mark int64
-	_, err = pgx.ForEachRow(rows, []any{&referral, &mark}, func() error {
-		s.marks[referral] = append(s.marks[referral], mark)
-		return nil
 	})
-	return err
 }
 
 // history is the events of one referral, whom they name, and which of them are fresh.
@@ -194,33 +184,61 @@ func (h *history) name(e *store.Event) {
 	}
 }
 
-func (s *step) histories(ctx context.Context, referrals []store.Referral) ([]history, error) {
-	const query = `
-		select e.referral, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
+// histories reads the histories of the picked referrals and of all that may be those of
+// locked offenders, and who of them is due. It does so in one statement: an event that is
+// committed later keeps its mark. Whoever only looks is told of what is parked as well, by
+// a mark that is nobody's: it may have to go.
+func (s *step) histories(ctx context.Context, picked map[store.Referral]bool, locked map[int64]offender) ([]history, error) {
+	marks := "select mark from projection.due d where d.referral = u.referral"
+	if s.dry {
+		marks += " union all select 0 from projection.parked p where p.referral = u.referral"
+	}
+	query := `
+		with mine as materialized (
+			select referral, array(` + marks + `) as marks
+			from (
+				select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
+				union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''
+				union select unnest($3::uuid[])
+			) u
+		)
+		select m.referral, m.marks, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
-		from projection.event e
-		where e.referral = any ($1)`
-	rows, err := s.tx.Query(ctx, query, referrals) //nolint:rowserrcheck // ForEachRow checks it
+		from mine m left join projection.event e using (referral)`
+	var crns, noms []string
+	for _, o := range locked {
+		crns = append(crns, string(o.crn))
+		if o.noms != "" {
+			noms = append(noms, string(o.noms))
+		}
+	}
+	rows, err := s.tx.Query(ctx, query, crns, noms, slices.Collect(maps.Keys(picked))) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return nil, err
 	}
 	all := map[store.Referral]*history{}
-	for _, r := range referrals {
-		all[r] = &history{referral: r}
-	}
 	var e store.Event
-	var sequence int64
-	var stored time.Time
+	var marked []int64
+	var eventType, id *string
+	var sequence *int64
+	var emitted, stored *time.Time
 	var fresh bool
-	_, err = pgx.ForEachRow(rows, []any{&e.Referral, &e.Type, &e.ID, &sequence, &e.CRN, &e.NOMS, &e.Emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&e.Referral, &marked, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh}, func() error {
 		h := all[e.Referral]
-		e.Emitted = e.Emitted.UTC()
+		if h == nil {
+			h = &history{referral: e.Referral}
+			all[e.Referral], s.marks[e.Referral] = h, slices.Clone(marked)
+		}
+		if sequence == nil {
+			return nil // there are no events
+		}
+		e.Type, e.ID, e.Emitted = store.Type(*eventType), *id, emitted.UTC()
 		if e.Type.Known() {
-			h.events = append(h.events, delius.Read(&e, uint64(sequence))) //nolint:gosec // sequences are positive
+			h.events = append(h.events, delius.Read(&e, uint64(*sequence))) //nolint:gosec // sequences are positive
 			h.name(&e)
 		}
 		if fresh {
-			h.fresh = append(h.fresh, projector.Fresh{Key: e.Key(), Sequence: uint64(sequence), Stored: stored}) //nolint:gosec // see above
+			h.fresh = append(h.fresh, projector.Fresh{Key: e.Key(), Sequence: uint64(*sequence), Stored: *stored}) //nolint:gosec // see above
 		}
 		return nil
 	})
@@ -248,25 +266,17 @@ type taken struct {
 //
 // Whoever has a referral that ever named somebody else is left out unless that one is
 // locked as well: a step that has read fewer of its events may be writing it there.
-func (s *step) assign(ctx context.Context, picked []store.Referral, locked map[int64]offender, histories []history) error {
-	isPicked := map[store.Referral]bool{}
-	for _, r := range picked {
-		isPicked[r] = true
-	}
-	names, err := s.directory(ctx, histories)
-	if err != nil {
-		return err
-	}
+func (s *step) assign(ctx context.Context, picked map[store.Referral]bool, locked map[int64]offender, known directory, histories []history) error {
 	var all []taken
 	var others []int64
 	for _, h := range histories {
-		id, missing := names.resolve(h.events)
+		id, missing := known.resolve(h.events)
 		_, isLocked := locked[id]
 		switch {
-		case isLocked, missing != "" && isPicked[h.referral]:
-			t := taken{h, id, missing, names.others(&h, locked)}
+		case isLocked, missing != "" && picked[h.referral]:
+			t := taken{h, id, missing, known.others(&h, locked)}
 			all, others = append(all, t), append(others, t.others...)
-		case isPicked[h.referral]:
+		case picked[h.referral]:
 			s.skipped = true
 		}
 	}
@@ -287,7 +297,7 @@ func (s *step) lockOthers(ctx context.Context, others []int64) (map[int64]bool, 
 	}
 	query := "select offender_id from delius.offender where offender_id = any ($1)"
 	if !s.dry {
-		query += " order by offender_id for no key update skip locked"
+		query += " for no key update skip locked"
 	}
 	rows, err := s.tx.Query(ctx, query, others) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
@@ -335,32 +345,41 @@ func (s *step) addHistory(p *projector.Person, h history) {
 	p.Fresh = append(p.Fresh, h.fresh...)
 }
 
-// directory is the offenders whom histories name, locked or not.
+// directory is the offenders who have names that were asked for, locked or not.
 type directory struct {
+	asked  names
 	byCRN  map[store.CRN]int64
 	byNOMS map[store.NOMS][]int64
 }
 
-func (s *step) directory(ctx context.Context, histories []history) (directory, error) {
-	d := directory{map[store.CRN]int64{}, map[store.NOMS][]int64{}}
-	crns, noms := map[store.CRN]bool{}, map[store.NOMS]bool{}
-	for i := range histories {
-		for _, crn := range histories[i].crns {
-			crns[crn] = true
-		}
-		for _, number := range histories[i].noms {
-			noms[number] = true
-		}
-	}
-	all, err := s.offenders(ctx, sqlOffenders, slices.Collect(maps.Keys(crns)), slices.Collect(maps.Keys(noms)))
-	if err != nil {
-		return d, err
-	}
-	for _, o := range all {
-		d.byCRN[o.crn] = o.id
+func (d *directory) add(o offender) {
+	d.byCRN[o.crn] = o.id
+	if !slices.Contains(d.byNOMS[o.noms], o.id) {
 		d.byNOMS[o.noms] = append(d.byNOMS[o.noms], o.id)
 	}
-	return d, nil
+}
+
+// lookUp looks up whom histories name besides those that were asked for.
+func (s *step) lookUp(ctx context.Context, histories []history, known *directory) error {
+	var more names
+	for i := range histories {
+		for _, crn := range histories[i].crns {
+			if !known.asked.crns[crn] {
+				more.add(crn, "")
+			}
+		}
+		for _, noms := range histories[i].noms {
+			if !known.asked.noms[noms] {
+				more.add("", noms)
+			}
+		}
+	}
+	if len(more.crns)+len(more.noms) == 0 {
+		return nil
+	}
+	var b pgx.Batch
+	queueOffenders(&b, more, "", known.add)
+	return s.tx.SendBatch(ctx, &b).Close()
 }
 
 // others are the offenders whom any event of a referral named, but for the locked.

@@ -44,7 +44,8 @@ type History struct {
 // Options steer [Generate]. Shares are from 0 to 1.
 type Options struct {
 	Seed    uint64
-	People  int
+	First   int       // number of the first of them; people of other numbers are others
+	People  int       // how many
 	BaseURL string    // of the detail URLs; https://cas.example if ""
 	Start   time.Time // nothing is raised before it; 2024-01-01 if zero
 	Regions []string  // the probation regions of the recorders; [Regions] if empty
@@ -72,7 +73,7 @@ func Generate(o Options) iter.Seq[History] {
 			chance := rand.New(rand.NewPCG(seeds.Uint64(), seeds.Uint64()))
 			t.dice = seeded{chance}
 			l := life{Rand: chance, teller: t, unknown: o.Unknown}
-			if !yield(l.tell(i, o.Start)) {
+			if !yield(l.tell(o.First+i, o.Start)) {
 				return
 			}
 		}
@@ -94,7 +95,7 @@ func Staff(region string) []string {
 	return codes
 }
 
-// person is the i-th of all people.
+// person is number i of all people.
 func person(i int) Person {
 	p := Person{
 		CRN:  store.CRN(fmt.Sprintf("%c%06d", 'A'+(23+i/1_000_000)%26, i%1_000_000)),
