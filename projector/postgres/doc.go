@@ -20,9 +20,9 @@
 //
 // # Locks
 //
-// A step ([Database.Begin]) locks offenders FOR NO KEY UPDATE SKIP LOCKED in the order
-// of their ids, and later the contact and address rows that it is about to write in the
-// same way, provided that they still are what was read. Before an address is written, all
+// A step ([Database.Begin]) locks offenders FOR NO KEY UPDATE SKIP LOCKED, and later the
+// contact and address rows that it is about to write in the same way, provided that they
+// still are what was read. Before an address is written, all
 // of that person's are held against what was read as well. The weaker lock lets others
 // insert rows that refer to the person; FOR UPDATE would not, and would end in
 // deadlocks with practitioners' own transactions. So no statement waits for a person, a
@@ -39,5 +39,6 @@
 // # Statements
 //
 // The number of statements of a step does not depend on how many people it holds: rows
-// travel as arrays.
+// travel as arrays. What is read together goes in one batch. For a few people, as live
+// events come, plans are kept; for many, as a rebuild takes them, they are made for each.
 package postgres
