@@ -51,6 +51,12 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	for _, r := range store.Reasons() {
 		m.rejected.WithLabelValues(string(r))
 	}
+	for d := range dependencies {
+		m.failures.WithLabelValues(d.String())
+	}
+	for _, call := range []string{"limits", "receive", "extend", "hide", "delete"} {
+		m.queueFailures.WithLabelValues(call)
+	}
 	return m
 }
 

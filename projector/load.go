@@ -62,11 +62,12 @@ func (w *walk) fill(ctx context.Context) error {
 		return err
 	}
 	mend := ranges(broken)
-	w.progress = Progress{Phase: FillingInbox, Total: length(gaps) + length(mend)}
-	w.tally.Messages = w.progress.Total
-	if w.progress.Total == 0 {
+	w.tally.Messages = length(gaps) + length(mend)
+	if w.tally.Messages == 0 {
 		return nil
 	}
+	all := int(stream.LastSequence) //nolint:gosec // fewer than 2^63
+	w.progress = Progress{Phase: FillingInbox, Done: all - w.tally.Messages, Total: all}
 	w.logger.Debug("filling the inbox", "missing", length(gaps), "altered", length(mend), "last", stream.LastSequence)
 	w.tell()
 	if err := w.read(ctx, gaps, w.db.Load); err != nil {
@@ -91,7 +92,11 @@ func (w *walk) read(ctx context.Context, gaps []Range, write func(context.Contex
 		})
 	})
 	var mu sync.Mutex
-	for range loaders {
+	workers := loaders
+	if w.limiter != nil {
+		workers = 1
+	}
+	for range workers {
 		group.Go(func() error {
 			for messages := range chunks {
 				if err := again(ctx, w.Projector, func() error { return write(ctx, messages) }); err != nil {
@@ -125,13 +130,13 @@ func (w *walk) cut(ctx context.Context, gaps []Range, yield func([]store.Stored)
 				w.unreadable(&message)
 			}
 			chunk, size = append(chunk, message), size+len(message.Body)
-			if len(chunk) < loadMessages && size < loadBytes {
+			if len(chunk) < w.load && size < loadBytes {
 				continue
 			}
 			if err := yield(chunk); err != nil {
 				return err
 			}
-			chunk, size = make([]store.Stored, 0, loadMessages), 0
+			chunk, size = make([]store.Stored, 0, w.load), 0
 		}
 	}
 	if len(chunk) == 0 {

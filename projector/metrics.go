@@ -88,11 +88,10 @@ func (m *metrics) backlog(b Backlog, now time.Time) {
 	m.conflictsKept.Set(float64(b.Conflicts))
 	m.oldestDue.Set(age(b.OldestDue, now))
 	m.oldestUnapplied.Set(age(b.OldestUnapplied, now))
-	m.parked.Reset()
-	m.parkedAge.Reset()
-	for cause, p := range b.Parked {
-		m.parked.WithLabelValues(cause).Set(float64(p.Count))
-		m.parkedAge.WithLabelValues(cause).Set(age(p.Since, now))
+	for _, cause := range delius.Causes() {
+		p := b.Parked[string(cause)]
+		m.parked.WithLabelValues(string(cause)).Set(float64(p.Count))
+		m.parkedAge.WithLabelValues(string(cause)).Set(age(p.Since, now))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -328,6 +329,42 @@ func TestARebuildBringsBackContactsButThoseThatPeopleDeleted(t *testing.T) {
 	after, _, err := rig.delius.Portable(ctx)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+
+	// Also where nothing is left of the rows that people deleted.
+	_, err = rig.delius.Pool.Exec(ctx, "delete from delius.contact")
+	require.NoError(t, err)
+	tally, err = rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Equal(t, len(contacts)-1, tally.Rows)
+	contacts, err = rig.delius.Contacts(ctx)
+	require.NoError(t, err)
+	require.Len(t, contacts, tally.Rows)
+	require.False(t, slices.ContainsFunc(contacts, func(c postgrestest.Contact) bool { return c.ExternalReference == deleted.ExternalReference }))
+	for range 2 { // and a repair does not miss them
+		_, damaged, _ := rig.verify(t, true)
+		require.Empty(t, damaged)
+	}
+	require.Empty(t, rig.plan(t))
+}
+
+func TestALimitedRebuildFillsTheInboxBitByBit(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(5)
+	rig := setup(t, histories)
+	rig.put(t, events[0]) // the first is there already
+	rig.stream.add(events[1:]...)
+	var filled []int
+	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{Rate: 400, Progress: func(p projector.Progress) {
+		if p.Phase == projector.FillingInbox {
+			filled = append(filled, p.Done)
+			require.Equal(t, len(events), p.Total)
+		}
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []int{1, len(events)}, []int{filled[0], filled[len(filled)-1]})
+	for i := range len(filled) - 1 {
+		require.LessOrEqual(t, filled[i+1]-filled[i], 20)
+	}
 }
 
 func TestARebuildMendsBodiesThatAreNotWhatTheirChecksumSays(t *testing.T) {

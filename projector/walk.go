@@ -32,6 +32,7 @@ type walk struct {
 	roll    Roll
 	limiter *rate.Limiter
 	holding time.Duration
+	load    int          // messages that are put into the inbox at once
 	size    atomic.Int64 // people of the next chunk
 	calm    atomic.Bool  // few people need anything: it is worth looking before anybody is locked
 
@@ -43,12 +44,13 @@ type walk struct {
 }
 
 func newWalk(p *Projector, o *Rebuild) *walk {
-	w := &walk{Projector: p, o: o, roll: p.db, holding: holding}
+	w := &walk{Projector: p, o: o, roll: p.db, holding: holding, load: loadMessages}
 	w.size.Store(firstChunk)
 	w.calm.Store(!o.DryRun)
 	if o.Rate > 0 {
 		w.holding = briefly
-		w.limiter = rate.NewLimiter(rate.Limit(o.Rate), max(1, o.Rate/20))
+		burst := max(1, o.Rate/20)
+		w.limiter, w.load = rate.NewLimiter(rate.Limit(o.Rate), burst), min(burst, loadMessages)
 	}
 	return w
 }

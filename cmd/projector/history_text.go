@@ -101,6 +101,9 @@ func (h *told) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
 	fmt.Fprintf(w, "%s as of %s\n", h.who, london(upTo))
 	fmt.Fprint(w, "What the events that CAS had emitted by then make. What people had edited by then, and\n"+
 		"addresses that are no CAS3 stay, are not known. All times are London's.\n")
+	if len(h.Outcome.Lost) > 0 {
+		fmt.Fprintf(w, "The inbox lacks events of %s: what they made is missing here.\n", strings.Join(h.Outcome.Lost, ", "))
+	}
 	if len(made) == 0 {
 		fmt.Fprintln(w, "\nNothing.")
 	}

@@ -21,7 +21,8 @@ func (planCommand) Help() string {
 	return `Shows, person by person, every field of every row that would be written if everyone,
 or whom the options name, were rebuilt now: from what, to what, why, and because of
 which events. Values of people's that the events would replace are marked as conflicts.
-Adopted rows that differ from their events, and what is parked, are listed as well.
+Adopted rows that differ from their events, with what stands and what the events say,
+and what is parked are listed as well: neither is a change.
 
 Nothing in Delius or the ledger is written; the inbox is filled from the stream.
 
@@ -147,7 +148,13 @@ func rowsOf(d *projector.Decision) (rows []row) {
 		rows = append(rows, fieldsOf(d.Person.CRN, change)...)
 	}
 	for _, n := range d.Outcome.Notices {
-		rows = append(rows, row{What: noticeNames[n.Kind], CRN: d.Person.CRN, URN: n.URN, Address: n.AddressID, Why: n.Text})
+		of := row{What: noticeNames[n.Kind], CRN: d.Person.CRN, URN: n.URN, Address: n.AddressID, Why: n.Text}
+		if len(n.Fields) == 0 {
+			rows = append(rows, of)
+		}
+		for _, f := range n.Fields {
+			rows = append(rows, of.of(f))
+		}
 	}
 	for _, p := range d.Outcome.Parked {
 		what := "parked"
@@ -170,6 +177,12 @@ var noticeNames = map[delius.NoticeKind]string{
 	delius.AdoptedDiffers:       "adopted-differs",
 }
 
+// of is the row for one field.
+func (r row) of(f delius.Field) row {
+	r.Field, r.From, r.To, r.Why, r.Conflict, r.Events = f.Name, f.From, f.To, f.Reason, f.Conflict, eventsOf(f.Events)
+	return r
+}
+
 // fieldsOf are the rows of one change.
 func fieldsOf(crn string, change delius.Change) []row {
 	of := row{CRN: crn}
@@ -185,9 +198,7 @@ func fieldsOf(crn string, change delius.Change) []row {
 	}
 	rows := make([]row, 0, len(change.Why()))
 	for _, f := range change.Why() {
-		r := of
-		r.Field, r.From, r.To, r.Why, r.Conflict, r.Events = f.Name, f.From, f.To, f.Reason, f.Conflict, eventsOf(f.Events)
-		rows = append(rows, r)
+		rows = append(rows, of.of(f))
 	}
 	return rows
 }

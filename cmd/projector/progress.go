@@ -52,6 +52,9 @@ func (m *meter) tell(p projector.Progress) {
 	if p.Phase != m.is.Phase {
 		m.finish()
 		m.began, m.from, m.printed = now, p.Done, now
+		if p.Phase == projector.FillingInbox && p.Done > 0 {
+			fmt.Fprintf(m.to, "the inbox has %d of %d messages: the others are read now\n", p.Done, p.Total)
+		}
 		if m.fancy {
 			m.bar = progressbar.NewOptions(p.Total, progressbar.OptionSetWriter(m.to), progressbar.OptionSetDescription(phaseNames[p.Phase]),
 				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),

@@ -55,6 +55,23 @@ func TestPlanShowsEveryChangeAndExits2UntilARebuildHasMadeThem(t *testing.T) {
 	require.Equal(t, "1 people looked at, 0 with changes: 0 fields of 0 rows. 0 conflicts, 0 adopted rows that differ, 0 parked.\n", stdout)
 }
 
+func TestPlanShowsWhatAdoptedRowsSayOtherwise(t *testing.T) {
+	t.Parallel()
+	f := fill(t, someEvents()...)
+	f.exec("update delius.contact set description = 'by hand', row_version = row_version + 1, last_updated_datetime = now()")
+	f.exec("delete from projection.contact")
+	code, stdout, stderr := f.projector("plan")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "  adopted-differs urn:hmpps:cas3:person-arrived:")
+	require.Contains(t, stdout, "    description: the adopted row says otherwise than its events: it stands as a person's\n      - by hand\n")
+	require.Contains(t, stdout, "      by accommodation.cas3.person.arrived ")
+	code, stdout, _ = f.projector("plan", "--json")
+	require.Zero(t, code)
+	var first map[string]any
+	require.NoError(t, json.Unmarshal([]byte(strings.Split(stdout, "\n")[0]), &first))
+	require.Equal(t, []any{"adopted-differs", "description", "by hand"}, []any{first["what"], first["field"], first["from"]})
+}
+
 func (w *world) contacts() []postgrestest.Contact {
 	w.t.Helper()
 	all, err := w.delius.Contacts(ctx)

@@ -71,8 +71,8 @@ func TestMigrateSaysWhatItDid(t *testing.T) {
 	require.Contains(t, stderr, "run `projector migrate` first")
 
 	for _, says := range []string{
-		"schema projection was made, at version 1; Delius's own tables were not touched\n",
-		"schema projection is at version 1 already: nothing was done\n",
+		"schema projection was made, at version 2; Delius's own tables were not touched\n",
+		"schema projection is at version 2 already: nothing was done\n",
 	} {
 		code, stdout, stderr := tool(t, "migrate", "--delius-database-url", delius.URL)
 		require.Zero(t, code, stderr)

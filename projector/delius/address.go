@@ -247,9 +247,20 @@ func (a *addresses) remember(s *stay) {
 	if !known || !entry.equal(&was) {
 		a.out.AddressLedger = append(a.out.AddressLedger, entry)
 	}
-	if s.fresh && s.Arrived && (s.row.Lines.normal() != s.Lines || !s.row.Start.Equal(s.Start)) {
-		a.notice(AdoptedDiffers, "", s.row.ID, "the adopted address says otherwise than its events: it stands as a person's")
+	if s.fresh && s.Arrived {
+		a.adoptedDiffers("", s.row.ID, s.differing())
 	}
+}
+
+// differing are the fields in which the row of a stay says otherwise than its events.
+func (s *stay) differing() (fields []Field) {
+	if is := s.row.Lines.normal(); is != s.Lines {
+		fields = append(fields, Field{Name: "lines", From: is.String(), To: s.Lines.String(), Events: s.arrivedBy})
+	}
+	if !s.row.Start.Equal(s.Start) {
+		fields = append(fields, Field{Name: "start", From: dateString(s.row.Start), To: dateString(s.Start), Events: s.arrivedBy})
+	}
+	return fields
 }
 
 func (l *AddressLedger) equal(o *AddressLedger) bool {

@@ -121,6 +121,7 @@ type Notice struct {
 	URN       string
 	AddressID int64
 	Text      string
+	Fields    []Field // of an adopted row: From is what stands, To what its events say
 }
 
 // Outcome is what [Diff] decides for one person.

@@ -87,7 +87,19 @@ func (d *differ) park(c *Contact, cause Cause, problem string) {
 }
 
 func (d *differ) notice(kind NoticeKind, urn string, address int64, text string) {
-	d.out.Notices = append(d.out.Notices, Notice{kind, urn, address, text})
+	d.out.Notices = append(d.out.Notices, Notice{Kind: kind, URN: urn, AddressID: address, Text: text})
+}
+
+// adoptedDiffers tells of a row that was adopted, if it says otherwise than its events.
+func (d *differ) adoptedDiffers(urn string, address int64, fields []Field) {
+	if len(fields) == 0 {
+		return
+	}
+	const text = "the adopted row says otherwise than its events: it stands as a person's"
+	for i := range fields {
+		fields[i].Reason = text
+	}
+	d.out.Notices = append(d.out.Notices, Notice{AdoptedDiffers, urn, address, text, fields})
 }
 
 // contact decides about one contact, given every row under its URN.
@@ -101,7 +113,11 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 	entry, known := d.have.ContactLedger[c.URN]
 	row := d.own(rows, entry.ContactID)
 	if row == nil {
-		d.insertContact(c)
+		if known && entry.stayedDeleted(c, rows) {
+			d.keepDeleted(c, entry)
+		} else {
+			d.insertContact(c)
+		}
 		return
 	}
 	for _, other := range rows {
@@ -156,6 +172,20 @@ func adopt(c *Contact, row *ContactRow) ContactLedger {
 		}
 	}
 	return entry
+}
+
+// stayedDeleted says whether the entry's row, which is gone altogether, had been deleted by
+// a person, and the events want of it what they wanted then.
+func (l *ContactLedger) stayedDeleted(c *Contact, rows []*ContactRow) bool {
+	return l.Deleted && c.Notes == l.Notes && c.Description == l.Description && c.At.Equal(l.At) && (l.Baseless || c.Officer == l.Officer) &&
+		!slices.ContainsFunc(rows, func(r *ContactRow) bool { return r.ID == l.ContactID })
+}
+
+func (d *differ) keepDeleted(c *Contact, entry ContactLedger) {
+	if !slices.Equal(entry.Events, c.Hashes) {
+		entry.Events = c.Hashes
+		d.out.ContactLedger = append(d.out.ContactLedger, entry)
+	}
 }
 
 // insertContact inserts a contact that nothing stands for yet.
@@ -261,32 +291,46 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry ContactLedger,
 		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: c.Kind, Row: m.row, Was: *was, Fields: m.fields})
 		d.conflicts(c.URN, 0, m.fields)
 	}
-	entry.Notes, entry.Description, entry.At, entry.Events = c.Notes, c.Description, c.At, c.Hashes
+	entry.Notes, entry.Description, entry.At, entry.Events, entry.Deleted = c.Notes, c.Description, c.At, c.Hashes, m.row.Deleted
 	if officer != applied.Officer {
 		entry.Officer, entry.Posting = officer, posting
 	}
 	if fresh || !entry.equal(&applied) {
 		d.out.ContactLedger = append(d.out.ContactLedger, entry)
 	}
-	if fresh && c.differs(was, m.fields) {
-		d.notice(AdoptedDiffers, c.URN, 0, "the adopted contact says otherwise than its events: it stands as a person's")
+	if fresh {
+		d.adoptedDiffers(c.URN, 0, c.differing(was, m.fields))
 	}
 }
 
 func (l *ContactLedger) equal(o *ContactLedger) bool {
 	return l.ContactID == o.ContactID && l.Notes == o.Notes && l.Description == o.Description && l.At.Equal(o.At) &&
-		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Baseless == o.Baseless && slices.Equal(l.Events, o.Events)
+		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Baseless == o.Baseless && l.Deleted == o.Deleted && slices.Equal(l.Events, o.Events)
 }
 
-// differs says whether a row that was adopted says otherwise than its events in a
-// field that is not written now.
-func (c *Contact) differs(row *ContactRow, written []Field) bool {
-	is := func(name string) bool {
-		return slices.ContainsFunc(written, func(f Field) bool { return f.Name == name })
+// differing are the fields in which a row that was adopted says otherwise than its events,
+// but for those that are written now.
+func (c *Contact) differing(row *ContactRow, written []Field) (fields []Field) {
+	if notes := Normalise(row.Notes); notes != c.Notes && c.HasBase {
+		fields = append(fields, Field{Name: "notes", From: notes, To: c.Notes, Events: c.keys()})
 	}
-	return !is("notes") && Normalise(row.Notes) != c.Notes && c.HasBase ||
-		!is("description") && Normalise(row.Description) != Normalise(c.Description) ||
-		!is("start") && !sameStart(row, c.At)
+	if is, want := Normalise(row.Description), Normalise(c.Description); is != want {
+		fields = append(fields, Field{Name: "description", From: is, To: want, Events: c.latest()})
+	}
+	if !sameStart(row, c.At) {
+		fields = append(fields, Field{Name: "start", From: startString(row), To: timeString(c.At), Events: c.latest()})
+	}
+	return slices.DeleteFunc(fields, func(f Field) bool {
+		return slices.ContainsFunc(written, func(w Field) bool { return w.Name == f.Name })
+	})
+}
+
+// startString is the date and time of a row, the date once if it is that of the time.
+func startString(row *ContactRow) string {
+	if row.Date.Equal(store.Date(row.Start)) {
+		return timeString(row.Start)
+	}
+	return strings.Trim(dateString(row.Date)+", "+timeString(row.Start), ", ")
 }
 
 func sameStart(row *ContactRow, at time.Time) bool {
@@ -363,8 +407,7 @@ func (m *merger) start(desired, applied time.Time, events []store.Key) {
 	}
 	rowIsApplied := !applied.IsZero() && sameStart(&m.row, applied)
 	if write, conflict := m.decide(sameStart(&m.row, desired), rowIsApplied); write {
-		from := strings.TrimSpace(dateString(m.row.Date) + ", " + timeString(m.row.Start))
-		m.wrote("start", from, timeString(desired), conflict, events)
+		m.wrote("start", startString(&m.row), timeString(desired), conflict, events)
 		m.row.Date, m.row.Start = store.Date(desired), desired
 	}
 }

@@ -2,7 +2,6 @@ package delius
 
 import (
 	"slices"
-	"strings"
 
 	"casdelius/store"
 )
@@ -92,14 +91,10 @@ func (d *differ) explainContact(c *Contact) Explained {
 		return NotYet
 	}
 	notes, description := Normalise(row.Notes), Normalise(row.Description)
-	start := strings.TrimSpace(dateString(row.Date) + " " + timeString(row.Start))
-	if row.Date.Equal(store.Date(row.Start)) {
-		start = timeString(row.Start)
-	}
 	out.Fields = []ExplainedField{
 		{values[0], notes, judge(notes == c.Notes, entry.Notes == c.Notes)},
 		{values[1], description, judge(description == Normalise(c.Description), entry.Description == c.Description)},
-		{values[2], start, judge(sameStart(row, c.At), entry.At.Equal(c.At))},
+		{values[2], startString(row), judge(sameStart(row, c.At), entry.At.Equal(c.At))},
 		{values[3], row.Posting.String(), judge(known && row.Posting.same(entry.Posting) && entry.Officer == c.Officer, entry.Officer == c.Officer)},
 	}
 	if known && entry.Officer.Kind == Standing {

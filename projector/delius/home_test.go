@@ -133,6 +133,7 @@ func TestWhatAnAdoptedAddressSaysOtherwiseStands(t *testing.T) {
 	assert.NotContains(t, told(out), "update")
 	assert.Equal(t, before, *s.addresses[row.ID])
 	assert.Equal(t, 1, noticed(out, delius.AdoptedDiffers))
+	assert.Equal(t, []string{"lines: Long Lane\nLS1 2AB -> 1 Long Lane\nLeeds\nLS1 2AB"}, differing(out))
 	assert.Zero(t, noticed(s.look(), delius.AdoptedDiffers), "it is told once")
 
 	s.look(rearrives(1, "01-11", "01-05", house.with(fields{"town": "Leeds"})), redeparts(1, "01-12", "01-12"))

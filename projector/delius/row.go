@@ -84,6 +84,7 @@ type ContactLedger struct {
 	Posting     Posting // codes that the officer stood for
 
 	Baseless bool    // adopted while no base event of the contact had come
+	Deleted  bool    // the row was soft-deleted when it was last looked at
 	Events   []int64 // hashes of the events it was folded from, sorted
 }
 

@@ -206,6 +206,16 @@ func causes(out delius.Outcome) (all []delius.Cause) {
 	return all
 }
 
+// differing are the fields in which adopted rows say otherwise than their events.
+func differing(out delius.Outcome) (fields []string) {
+	for _, n := range out.Notices {
+		for _, f := range n.Fields {
+			fields = append(fields, fmt.Sprintf("%s: %s -> %s", f.Name, f.From, f.To))
+		}
+	}
+	return fields
+}
+
 // noticed is how many notices of a kind there are.
 func noticed(out delius.Outcome, kind delius.NoticeKind) (count int) {
 	for _, n := range out.Notices {

@@ -18,6 +18,9 @@ import (
 // Rows and ledger entries are written in one order everywhere, that of their keys, so
 // that two projectors never wait for each other in a circle.
 func (s *step) Apply(ctx context.Context, decisions []projector.Decision, now time.Time) (projector.Applied, error) {
+	if len(decisions) == 0 {
+		return projector.Applied{Skipped: s.skipped}, nil
+	}
 	kept, err := s.lockRows(ctx, decisions)
 	if err != nil {
 		return projector.Applied{}, fmt.Errorf("locking rows: %w", translate(err))
@@ -155,7 +158,8 @@ func (w *write) number(ctx context.Context) error {
 // send writes everything in one round trip.
 func (w *write) send(ctx context.Context) error {
 	var b pgx.Batch
-	// Foreign keys are checked with plans that are worth keeping.
+	// Rows are found by their numbers whatever the plan, and foreign keys are checked with
+	// plans that are worth keeping.
 	b.Queue("set local plan_cache_mode = force_generic_plan")
 	w.queueContacts(&b)
 	w.queueAddresses(&b)

@@ -175,13 +175,15 @@ const (
 // every few people seems best. A plan is made for each use: one that was made for small
 // arrays would be kept for as long as the connection lives. Parallel workers take longer to
 // start than such a look-up takes.
-const byKey = `set local plan_cache_mode = force_custom_plan; set local jit = off; set local max_parallel_workers_per_gather = 0;
+const byKey = keys + "; set local plan_cache_mode = force_custom_plan"
+
+const keys = `set local jit = off; set local max_parallel_workers_per_gather = 0;
 	set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off`
 
 // byFewKeys keeps plans: to plan the look-up of a few rows takes as long as to run it. A
 // plan is made again when the statistics of its tables are, so a table that has grown since
 // it was empty is not read whole for long.
-const byFewKeys = byKey + "; set local plan_cache_mode = force_generic_plan"
+const byFewKeys = keys + "; set local plan_cache_mode = force_generic_plan"
 
 // byKeys is byFewKeys if so many are few. PostgreSQL plans for ten elements where it does not
 // know an array.

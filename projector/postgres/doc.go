@@ -32,6 +32,9 @@
 // PostgreSQL looks for deadlocks, and ends whoever looked first. Rows of the projector's
 // own tables are written in the order of their keys everywhere.
 //
+// For a referral whose person is not in Delius there is nobody to lock: an advisory lock of
+// the referral takes that place.
+//
 // Nothing else keeps two contacts under one URN apart: Delius has no unique index
 // there. The ledger has, and an entry that was not there when a step began is inserted,
 // never replaced, so of two steps that would both insert a contact one runs again.
@@ -39,6 +42,6 @@
 // # Statements
 //
 // The number of statements of a step does not depend on how many people it holds: rows
-// travel as arrays. What is read together goes in one batch. For a few people, as live
-// events come, plans are kept; for many, as a rebuild takes them, they are made for each.
+// travel as arrays. What is read together goes in one batch. To read a few people, as live
+// events come, plans are kept; for many, as a rebuild takes them, they are made each time.
 package postgres

@@ -65,7 +65,7 @@ func (s *step) putBackContacts(ctx context.Context, referrals []store.Referral, 
 	b.Queue(`
 		with gone as (
 			delete from projection.contact l
-			where referral = any ($1) and not exists (select from delius.contact c where c.contact_id = l.contact_id)
+			where referral = any ($1) and not deleted and not exists (select from delius.contact c where c.contact_id = l.contact_id)
 			returning contact_id
 		) delete from projection.contact_seal s using gone where s.contact_id = gone.contact_id`, referrals)
 	return s.tx.SendBatch(ctx, &b).Close()

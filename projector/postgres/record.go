@@ -45,7 +45,7 @@ func (w *write) queueContactLedger(b *pgx.Batch) {
 		var referrals [][16]byte
 		var ids []int64
 		var at []*time.Time
-		var baseless []bool
+		var baseless, deleted []bool
 		text := make([][]string, 10)
 		for i := range w.contactLedger {
 			e := &w.contactLedger[i]
@@ -53,7 +53,7 @@ func (w *write) queueContactLedger(b *pgx.Batch) {
 				continue
 			}
 			referrals, ids = append(referrals, e.Referral), append(ids, e.ContactID)
-			at, baseless = append(at, orNull(e.At)), append(baseless, e.Baseless)
+			at, baseless, deleted = append(at, orNull(e.At)), append(baseless, e.Baseless), append(deleted, e.Deleted)
 			for j, value := range []string{
 				e.URN, e.Notes, e.Description, string(e.Officer.Kind), e.Officer.Region, e.Officer.Staff,
 				e.Posting.Provider, e.Posting.Team, e.Posting.Staff, array(e.Events),
@@ -68,23 +68,23 @@ func (w *write) queueContactLedger(b *pgx.Batch) {
 		if known {
 			query += sqlContactLedgerKnown
 		}
-		b.Queue(query, text[0], referrals, ids, text[1], text[2], at, text[3], text[4], text[5], text[6], text[7], text[8], baseless, text[9])
+		b.Queue(query, text[0], referrals, ids, text[1], text[2], at, text[3], text[4], text[5], text[6], text[7], text[8], baseless, deleted, text[9])
 	}
 }
 
 const sqlContactLedger = `
 insert into projection.contact (urn, referral, contact_id, notes, description, happened_at, officer, region, staff,
-	provider, team, officer_code, baseless, events)
-select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, events::bigint[]
+	provider, team, officer_code, baseless, deleted, events)
+select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events::bigint[]
 from unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[],
-	$11::text[], $12::text[], $13::boolean[], $14::text[])
-	as r (urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, events)`
+	$11::text[], $12::text[], $13::boolean[], $14::boolean[], $15::text[])
+	as r (urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events)`
 
 const sqlContactLedgerKnown = `
 on conflict (urn) do update
 set contact_id = excluded.contact_id, notes = excluded.notes, description = excluded.description, happened_at = excluded.happened_at,
 	officer = excluded.officer, region = excluded.region, staff = excluded.staff, provider = excluded.provider, team = excluded.team,
-	officer_code = excluded.officer_code, baseless = excluded.baseless, events = excluded.events`
+	officer_code = excluded.officer_code, baseless = excluded.baseless, deleted = excluded.deleted, events = excluded.events`
 
 func (w *write) queueAddressLedger(b *pgx.Batch) {
 	slices.SortFunc(w.addressLedger, func(a, b delius.AddressLedger) int { return a.Booking.Compare(b.Booking) })
@@ -173,9 +173,8 @@ func (w *write) queueParked(b *pgx.Batch) {
 		}
 	}
 	b.Queue(`
-		delete from projection.parked p where referral = any ($1)
-			and not exists (select from unnest($2::uuid[], $3::text[], $4::boolean[], $5::text[]) as r (referral, urn, address, event)
-				where r.referral = p.referral and r.urn = p.urn and r.address = p.address and r.event = p.event)`,
+		delete from projection.parked where referral = any ($1)
+			and (referral, urn, address, event) not in (select * from unnest($2::uuid[], $3::text[], $4::boolean[], $5::text[]))`,
 		w.referrals, referrals, text[0], address, text[1])
 	if len(referrals) == 0 {
 		return

@@ -23,6 +23,9 @@ type ledger struct {
 // Standing implements projector.Step with one round trip.
 func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius.Case, delius.References, error) {
 	l := newLoader(s, desired)
+	if len(s.people) == 0 {
+		return l.cases, l.refs, nil
+	}
 	var b pgx.Batch
 	l.queueContacts(&b)
 	l.queueAddresses(&b)
@@ -127,13 +130,13 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 		return err
 	})
 	b.Queue(`
-		select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, events
+		select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events
 		from projection.contact where referral = any ($1)`, l.referrals()).Query(func(rows pgx.Rows) error {
 		var e delius.ContactLedger
 		var at *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.URN, &e.Referral, &e.ContactID, &e.Notes, &e.Description, &at, &e.Officer.Kind, &e.Officer.Region, &e.Officer.Staff,
-			&e.Posting.Provider, &e.Posting.Team, &e.Posting.Staff, &e.Baseless, &e.Events,
+			&e.Posting.Provider, &e.Posting.Team, &e.Posting.Staff, &e.Baseless, &e.Deleted, &e.Events,
 		}, func() error {
 			entry := e
 			entry.At, entry.Events = orZero(at), slices.Clone(e.Events)

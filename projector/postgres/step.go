@@ -22,6 +22,7 @@ type step struct {
 	dry     bool
 	people  []projector.Person
 	marks   map[store.Referral][]int64 // that were set before the histories were read
+	parked  map[store.Referral]bool    // those that have something parked; known only where one looks
 	ledger  ledger
 	skipped bool
 
@@ -46,7 +47,7 @@ func (db *Database) Begin(ctx context.Context, pick projector.Pick) (projector.S
 	if err != nil {
 		return nil, err
 	}
-	s := &step{db: db, tx: tx, dry: pick.DryRun, marks: map[store.Referral][]int64{}}
+	s := &step{db: db, tx: tx, dry: pick.DryRun, marks: map[store.Referral][]int64{}, parked: map[store.Referral]bool{}}
 	if err := s.load(ctx, pick); err != nil {
 		rollback(ctx, tx)
 		return nil, fmt.Errorf("loading people: %w", translate(err))
@@ -73,6 +74,9 @@ func (s *step) load(ctx context.Context, pick projector.Pick) error {
 	}
 	locked, known, err := s.lock(ctx, named)
 	if err != nil {
+		return err
+	}
+	if err := s.claim(ctx, picked, known); err != nil {
 		return err
 	}
 	histories, err := s.histories(ctx, picked, locked)
@@ -103,28 +107,31 @@ func (n *names) add(crn store.CRN, noms store.NOMS) {
 	}
 }
 
-// pick lists the referrals that the step begins with, and whom they name.
-func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.Referral]bool, named names, err error) {
-	picked = map[store.Referral]bool{}
+// pick lists the referrals that the step begins with, and whom each of them names.
+func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.Referral]*names, all names, err error) {
+	picked = map[store.Referral]*names{}
 	query := `
-		select p.referral, coalesce(i.crn, ''), coalesce(i.noms, '')
+		select p.referral, coalesce(i.crn::text, ''), coalesce(i.noms::text, '')
 		from unnest($1::uuid[]) p (referral) left join projection.identity i using (referral)`
 	if pick.Due {
 		query += " where (select mark from projection.due d where d.referral = p.referral limit 1) is not null"
 	}
 	rows, err := s.tx.Query(ctx, query, pick.Referrals) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
-		return picked, named, err
+		return picked, all, err
 	}
 	var referral store.Referral
 	var crn store.CRN
 	var noms store.NOMS
 	_, err = pgx.ForEachRow(rows, []any{&referral, &crn, &noms}, func() error {
-		picked[referral] = true
-		named.add(crn, noms)
+		if picked[referral] == nil {
+			picked[referral] = &names{}
+		}
+		picked[referral].add(crn, noms)
+		all.add(crn, noms)
 		return nil
 	})
-	return picked, named, err
+	return picked, all, err
 }
 
 type offender struct {
@@ -165,6 +172,34 @@ func queueOffenders(b *pgx.Batch, named names, locking string, take func(offende
 	})
 }
 
+// claim keeps out of the step the picked referrals of nobody in Delius that another step
+// has. Nobody is locked for them, and of two steps the one that has read less could be the
+// last to write what is parked.
+func (s *step) claim(ctx context.Context, picked map[store.Referral]*names, known directory) error {
+	var unowned []store.Referral
+	for referral, named := range picked {
+		if !known.hasAny(named) {
+			unowned = append(unowned, referral)
+		}
+	}
+	if s.dry || len(unowned) == 0 {
+		return nil
+	}
+	rows, err := s.tx.Query(ctx, "select r from unnest($1::uuid[]) r where not pg_try_advisory_xact_lock($2, hashtext(r::text))", unowned, unownedLock)
+	if err != nil {
+		return err
+	}
+	taken, err := pgx.CollectRows(rows, pgx.RowTo[store.Referral])
+	for _, referral := range taken {
+		delete(picked, referral)
+		s.skipped = true
+	}
+	return err
+}
+
+// unownedLock is the class of the advisory locks of referrals of nobody.
+const unownedLock = 0x63617364 // "casd"
+
 // history is the events of one referral, whom they name, and which of them are fresh.
 type history struct {
 	referral store.Referral
@@ -184,27 +219,32 @@ func (h *history) name(e *store.Event) {
 	}
 }
 
-// histories reads the histories of the picked referrals and of all that may be those of
-// locked offenders, and who of them is due. It does so in one statement: an event that is
-// committed later keeps its mark. Whoever only looks is told of what is parked as well, by
-// a mark that is nobody's: it may have to go.
-func (s *step) histories(ctx context.Context, picked map[store.Referral]bool, locked map[int64]offender) ([]history, error) {
-	marks := "select mark from projection.due d where d.referral = u.referral"
-	if s.dry {
-		marks += " union all select 0 from projection.parked p where p.referral = u.referral"
+// sqlHistories reads the histories of referrals that name any of these people and of the
+// picked, and who of them is due. It is one statement: an event that is committed later
+// keeps its mark. Whoever only looks is told who has something parked as well: it may have
+// to go.
+func sqlHistories(dry bool) string {
+	parked := "false"
+	if dry {
+		parked = "exists (select from projection.parked p where p.referral = u.referral)"
 	}
-	query := `
+	return `
 		with mine as materialized (
-			select referral, array(` + marks + `) as marks
+			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked
 			from (
 				select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
 				union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''
 				union select unnest($3::uuid[])
 			) u
 		)
-		select m.referral, m.marks, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
+		select m.referral, m.marks, m.parked, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
 		from mine m left join projection.event e using (referral)`
+}
+
+// histories reads the histories of the picked referrals and of all that may be those of
+// locked offenders, and who of them is due.
+func (s *step) histories(ctx context.Context, picked map[store.Referral]*names, locked map[int64]offender) ([]history, error) {
 	var crns, noms []string
 	for _, o := range locked {
 		crns = append(crns, string(o.crn))
@@ -212,7 +252,7 @@ func (s *step) histories(ctx context.Context, picked map[store.Referral]bool, lo
 			noms = append(noms, string(o.noms))
 		}
 	}
-	rows, err := s.tx.Query(ctx, query, crns, noms, slices.Collect(maps.Keys(picked))) //nolint:rowserrcheck // ForEachRow checks it
+	rows, err := s.tx.Query(ctx, sqlHistories(s.dry), crns, noms, slices.Collect(maps.Keys(picked))) //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return nil, err
 	}
@@ -222,12 +262,14 @@ func (s *step) histories(ctx context.Context, picked map[store.Referral]bool, lo
 	var eventType, id *string
 	var sequence *int64
 	var emitted, stored *time.Time
-	var fresh bool
-	_, err = pgx.ForEachRow(rows, []any{&e.Referral, &marked, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh}, func() error {
+	var parked, fresh bool
+	_, err = pgx.ForEachRow(rows, []any{
+		&e.Referral, &marked, &parked, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh,
+	}, func() error {
 		h := all[e.Referral]
 		if h == nil {
 			h = &history{referral: e.Referral}
-			all[e.Referral], s.marks[e.Referral] = h, slices.Clone(marked)
+			all[e.Referral], s.marks[e.Referral], s.parked[e.Referral] = h, slices.Clone(marked), parked
 		}
 		if sequence == nil {
 			return nil // there are no events
@@ -266,17 +308,17 @@ type taken struct {
 //
 // Whoever has a referral that ever named somebody else is left out unless that one is
 // locked as well: a step that has read fewer of its events may be writing it there.
-func (s *step) assign(ctx context.Context, picked map[store.Referral]bool, locked map[int64]offender, known directory, histories []history) error {
+func (s *step) assign(ctx context.Context, picked map[store.Referral]*names, locked map[int64]offender, known directory, histories []history) error {
 	var all []taken
 	var others []int64
 	for _, h := range histories {
 		id, missing := known.resolve(h.events)
 		_, isLocked := locked[id]
 		switch {
-		case isLocked, missing != "" && picked[h.referral]:
+		case isLocked, missing != "" && picked[h.referral] != nil:
 			t := taken{h, id, missing, known.others(&h, locked)}
 			all, others = append(all, t), append(others, t.others...)
-		case picked[h.referral]:
+		case picked[h.referral] != nil:
 			s.skipped = true
 		}
 	}
@@ -339,7 +381,7 @@ func (s *step) give(all []taken, locked map[int64]offender, held map[int64]bool)
 }
 
 func (s *step) addHistory(p *projector.Person, h history) {
-	p.Waits = p.Waits || len(s.marks[h.referral]) > 0
+	p.Waits = p.Waits || len(s.marks[h.referral]) > 0 || s.parked[h.referral]
 	p.Referrals = append(p.Referrals, h.referral)
 	p.Events = append(p.Events, h.events...)
 	p.Fresh = append(p.Fresh, h.fresh...)
@@ -354,9 +396,24 @@ type directory struct {
 
 func (d *directory) add(o offender) {
 	d.byCRN[o.crn] = o.id
-	if !slices.Contains(d.byNOMS[o.noms], o.id) {
+	if o.noms != "" && !slices.Contains(d.byNOMS[o.noms], o.id) {
 		d.byNOMS[o.noms] = append(d.byNOMS[o.noms], o.id)
 	}
+}
+
+// hasAny says whether anybody has one of the names.
+func (d *directory) hasAny(n *names) bool {
+	for crn := range n.crns {
+		if _, known := d.byCRN[crn]; known {
+			return true
+		}
+	}
+	for noms := range n.noms {
+		if len(d.byNOMS[noms]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // lookUp looks up whom histories name besides those that were asked for.

@@ -130,9 +130,11 @@ func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 		with others as (
 			delete from projection.other_sequence where sequence = any ($1)
 		)
-		delete from projection.event e where sequence = any ($1) or exists (
-			select from unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[]) as k (referral, type, id, sequence)
-			where k.referral = e.referral and k.type = e.type and k.id = e.id and e.sequence > k.sequence)
+		delete from projection.event where sequence = any (array(
+			select unnest($1::bigint[])
+			union
+			select e.sequence from unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[]) as k (referral, type, id, sequence)
+			join projection.event e using (referral, type, id) where e.sequence > k.sequence))
 		returning referral, type, id`, sequences, referrals, types, ids, keySequences)
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func Main(ctx context.Context, name, description string, cli any, args []string,
 	case errors.As(err, &outcome):
 		return int(outcome)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(stderr, "%s: interrupted; the same command goes on where it was\n", name)
+		fmt.Fprintf(stderr, "%s: interrupted; nothing is left half done, and the same command can be run again\n", name)
 		return service.ExitInterrupted
 	default:
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)

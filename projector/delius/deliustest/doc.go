@@ -41,6 +41,8 @@
 //   - A soft-deleted row is adopted only by a contact that is not in the ledger. One that
 //     had another row had left this one behind, on its way to another person perhaps, and
 //     what practitioners had to delete then must not be missing when it returns.
+//   - A contact whose row was soft-deleted when it was last looked at, and is gone
+//     altogether since, stays away while its events want the same of it.
 //
 // Addresses:
 //   - A person of whom no stay claims an address and of whom no row was ever written is

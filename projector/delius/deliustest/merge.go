@@ -14,6 +14,7 @@ type entry struct {
 	applied shown
 	codes   codes // what the row shows while its officer is the one applied
 	unbased bool  // the row was adopted while no base event was known
+	deleted bool  // the row was soft-deleted when it was last looked at
 }
 
 // contact brings the contact under one URN to what its events say, or returns the
@@ -29,6 +30,8 @@ func (t *Twin) contact(person Offender, urn string, events []*event) (cause stri
 	}
 	want := fold(events)
 	switch {
+	case row == nil && t.staysDeleted(urn, want):
+		return ""
 	case row == nil:
 		return t.insert(person, urn, events)
 	case ledger.row == 0:
@@ -43,6 +46,21 @@ func (t *Twin) contact(person Offender, urn string, events []*event) (cause stri
 		want.officer = officer{kind: standing}
 	}
 	return t.update(person, row, ledger, want, kinds[events[0].Type].user)
+}
+
+// staysDeleted says whether the row is gone that a practitioner had deleted, while the
+// events want the same of it.
+func (t *Twin) staysDeleted(urn string, want shown) bool {
+	ledger := t.ledger[urn]
+	if ledger.unbased {
+		want.officer = officer{kind: standing}
+	}
+	for _, row := range t.byURN[urn] {
+		if row.ID == ledger.row {
+			return false
+		}
+	}
+	return ledger.deleted && want.equal(ledger.applied)
 }
 
 // standsElsewhere says whether somebody else has a live row under the URN.
@@ -119,6 +137,7 @@ func adoption(row *Contact, events []*event) entry {
 // left alone, whatever a practitioner made of it.
 func (t *Twin) update(person Offender, row *Contact, ledger entry, want shown, user string) (cause string) {
 	if want.equal(ledger.applied) {
+		ledger.deleted = row.Deleted
 		t.ledger[row.URN] = ledger
 		return ""
 	}

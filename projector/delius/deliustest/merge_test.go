@@ -144,6 +144,21 @@ func TestContactThatIsGoneIsInsertedAgain(t *testing.T) {
 	assert.Equal(t, int64(2), b.contact().ID)
 }
 
+func TestContactThatWasDeletedBeforeItWasGoneReturnsOnlyWhenItsEventsSayMore(t *testing.T) {
+	t.Parallel()
+	b := setup(t).store(cancelled("02", "a"))
+	b.contact().Deleted = true
+	b.edited(b.contact())
+	b.project().settled()
+	b.Remove(b.contact())
+	b.project().settled()
+	assert.Empty(t, b.Contacts())
+	b.store(cancelled("01", "older")).settled()
+	assert.Empty(t, b.Contacts())
+	b.store(recancelled("03", "b")).settled()
+	assert.Equal(t, "a\nb", b.contact().Notes)
+}
+
 // found is a row that stood under the URN before the first event.
 func (b *bench) found(notes string) *deliustest.Contact {
 	return b.InsertContact(deliustest.Contact{

@@ -1,0 +1,3 @@
+-- Contacts that people had deleted when they were last looked at: they stay away also
+-- where Delius loses their rows altogether.
+alter table projection.contact add column deleted boolean not null default false;
