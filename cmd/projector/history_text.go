@@ -151,6 +151,8 @@ func standsAs(e *delius.Explained) string {
 		what = "address"
 	}
 	switch {
+	case e.RowID == 0 && e.Deleted:
+		return "no " + what + " stands: a person had deleted it; its events said"
 	case e.RowID == 0:
 		return "no " + what + " stands; its events want"
 	case e.Deleted:

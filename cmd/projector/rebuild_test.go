@@ -72,6 +72,21 @@ func TestPlanShowsWhatAdoptedRowsSayOtherwise(t *testing.T) {
 	require.Equal(t, []any{"adopted-differs", "description", "by hand"}, []any{first["what"], first["field"], first["from"]})
 }
 
+func TestAContactThatWasDeletedAndLostIsExplained(t *testing.T) {
+	t.Parallel()
+	f := fill(t, someEvents()...)
+	f.exec("update delius.contact set soft_deleted = 1, row_version = row_version + 1, last_updated_datetime = now()")
+	code, stdout, stderr := f.projector("rebuild")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, " 0 rows written.")
+	f.exec("delete from delius.contact")
+	code, _, stderr = f.projector("plan")
+	require.Zero(t, code, stderr)
+	code, stdout, stderr = f.projector("history", "X000001", "--explain", "urn:hmpps:cas3:person-arrived:"+referral(1).String())
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, ": no contact stands: a person had deleted it; its events said\n")
+}
+
 func (w *world) contacts() []postgrestest.Contact {
 	w.t.Helper()
 	all, err := w.delius.Contacts(ctx)

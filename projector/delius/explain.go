@@ -23,7 +23,7 @@ const (
 type Explained struct {
 	Item
 	RowID   int64 // 0 if no row stands
-	Deleted bool  // the row is soft-deleted
+	Deleted bool  // the row is soft-deleted, or was when it was last seen
 	Fields  []ExplainedField
 	Lines   []ExplainedLine // of a contact's notes
 }
@@ -73,6 +73,7 @@ func (d *differ) explainContact(c *Contact) Explained {
 	out := Explained{Item: Item{c.Referral, c.URN}}
 	values := c.values()
 	if row == nil {
+		out.Deleted = known && entry.stayedDeleted(c, rows)
 		for _, v := range values {
 			out.Fields = append(out.Fields, ExplainedField{Value: v, Verdict: NoRow})
 		}
