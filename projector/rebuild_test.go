@@ -345,6 +345,17 @@ func TestARebuildBringsBackContactsButThoseThatPeopleDeleted(t *testing.T) {
 		require.Empty(t, damaged)
 	}
 	require.Empty(t, rig.plan(t))
+
+	// What the ledger knows of it can be forgotten, should the stream lose its events.
+	lost := rig.ids(t, "select cardinality(events) from projection.contact where contact_id is null")
+	require.Len(t, lost, 1)
+	rig.exec(t, "delete from projection.event")
+	var referrals []store.Referral
+	for i := range events {
+		referrals = append(referrals, events[i].Referral)
+	}
+	require.NoError(t, rig.db.Forget(ctx, referrals))
+	require.Equal(t, []int64{0}, rig.ids(t, "select cardinality(events) from projection.contact where contact_id is null"))
 }
 
 func TestALimitedRebuildFillsTheInboxBitByBit(t *testing.T) {

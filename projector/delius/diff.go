@@ -181,9 +181,11 @@ func (l *ContactLedger) stayedDeleted(c *Contact, rows []*ContactRow) bool {
 		!slices.ContainsFunc(rows, func(r *ContactRow) bool { return r.ID == l.ContactID })
 }
 
+// keepDeleted remembers that the row of a deleted contact is gone, and that this is right.
 func (d *differ) keepDeleted(c *Contact, entry ContactLedger) {
-	if !slices.Equal(entry.Events, c.Hashes) {
-		entry.Events = c.Hashes
+	was := entry
+	entry.ContactID, entry.Events = 0, c.Hashes
+	if !entry.equal(&was) {
 		d.out.ContactLedger = append(d.out.ContactLedger, entry)
 	}
 }

@@ -80,7 +80,7 @@
 //
 // A row that somebody deleted stays deleted until its own events want something else of
 // it than was applied; then it returns. A row that is gone altogether is inserted again,
-// unless it is a contact's that the ledger knows as deleted: that stays away as long.
+// unless it is a contact that the ledger knows as deleted: that stays away as long.
 //
 // # Contacts that stand there already
 //

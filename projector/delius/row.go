@@ -75,7 +75,7 @@ func (t term) String() string { return strings.TrimRight(t.Status+" "+dateString
 type ContactLedger struct {
 	URN       string
 	Referral  store.Referral
-	ContactID int64 // 0 until the row is inserted
+	ContactID int64 // 0 until the row is inserted, and if it was deleted and then lost
 
 	Notes       string
 	Description string

@@ -75,7 +75,7 @@ func (w *write) queueContactLedger(b *pgx.Batch) {
 const sqlContactLedger = `
 insert into projection.contact (urn, referral, contact_id, notes, description, happened_at, officer, region, staff,
 	provider, team, officer_code, baseless, deleted, events)
-select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events::bigint[]
+select urn, referral, nullif(contact_id, 0), notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events::bigint[]
 from unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[],
 	$11::text[], $12::text[], $13::boolean[], $14::boolean[], $15::text[])
 	as r (urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events)`

@@ -72,7 +72,7 @@ func (s *seals) entry(row, was int64, known bool) {
 	if was == row {
 		return
 	}
-	if _, written := s.rows[row]; !written {
+	if _, written := s.rows[row]; !written && row != 0 {
 		s.rows[row] = true
 	}
 	if known {

@@ -130,7 +130,7 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 		return err
 	})
 	b.Queue(`
-		select urn, referral, contact_id, notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events
+		select urn, referral, coalesce(contact_id, 0), notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events
 		from projection.contact where referral = any ($1)`, l.referrals()).Query(func(rows pgx.Rows) error {
 		var e delius.ContactLedger
 		var at *time.Time

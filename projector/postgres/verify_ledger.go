@@ -34,7 +34,7 @@ type folded struct {
 // folded from events that the inbox does not hold, with the hashes of these. The ledger is
 // read before the inbox: what is put there meanwhile is not missed.
 func lackingEvents(ctx context.Context, tx pgx.Tx, place projector.Place, which string, args ...any) ([]folded, error) {
-	rows, err := tx.Query(ctx, "select id, referral, events from "+foldedRows[place]+" where "+which, args...)
+	rows, err := tx.Query(ctx, "select coalesce(id, 0), referral, events from "+foldedRows[place]+" where "+which, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 func ledgerRows(place projector.Place, some string) string {
 	if place == projector.InContacts {
 		return `(
-			select id from (select contact_id as id, referral from projection.contact) c
+			select id from (select contact_id as id, referral from projection.contact where contact_id is not null) c
 			where ($1::uuid[] is null or referral = any ($1)) and ($2::bigint[] is null or true)` + some + `) k`
 	}
 	return `((
@@ -92,7 +92,7 @@ func lookAtContacts(ctx context.Context, db *Database, tx pgx.Tx, args []any) ([
 	found, err := rowFindings(ctx, tx, projector.InContacts, `
 		with p as (
 			select l.contact_id as id, l.urn, l.referral, false as copy,
-				case when c.contact_id is null then case when not l.deleted then 'gone' end when s.contact_id is null then 'unsealed'
+				case when c.contact_id is null then 'gone' when s.contact_id is null then 'unsealed'
 					when c.row_version <> s.row_version or c.last_updated_datetime <> s.updated then 'edited'
 					when `+sqlContactSum+` <> s.sum then 'altered' end as problem,
 				c.last_updated_user_id as user_id, c.last_updated_datetime as at, coalesce(c.offender_id, s.offender_id) as offender_id
