@@ -48,9 +48,7 @@ func (w *walk) fill(ctx context.Context) error {
 	}
 	var broken []uint64
 	group, looking := errgroup.WithContext(ctx) // beside one another they read the inbox from the disk once
-	if w.limiter != nil {
-		group.SetLimit(1)
-	}
+	group.SetLimit(w.atOnce(2))
 	group.Go(func() (err error) {
 		broken, err = w.db.Broken(looking)
 		return err
@@ -92,11 +90,7 @@ func (w *walk) read(ctx context.Context, gaps []Range, write func(context.Contex
 		})
 	})
 	var mu sync.Mutex
-	workers := loaders
-	if w.limiter != nil {
-		workers = 1
-	}
-	for range workers {
+	for range w.atOnce(loaders) {
 		group.Go(func() error {
 			for messages := range chunks {
 				if err := again(ctx, w.Projector, func() error { return write(ctx, messages) }); err != nil {

@@ -55,6 +55,15 @@ func newWalk(p *Projector, o *Rebuild) *walk {
 	return w
 }
 
+// atOnce is how many of so many workers may work: where the rate is limited the other
+// processors are for live events.
+func (w *walk) atOnce(workers int) int {
+	if w.limiter != nil {
+		return 1
+	}
+	return workers
+}
+
 // pay waits until so many events are within the rate.
 func (w *walk) pay(ctx context.Context, events int) error {
 	for w.limiter != nil && events > 0 {
@@ -136,11 +145,7 @@ func (w *walk) each(ctx context.Context, next func() *chunk) error {
 		}
 		return nil
 	})
-	workers := w.config.Workers
-	if w.limiter != nil {
-		workers = 1 // the other processors are for live events
-	}
-	for range workers {
+	for range w.atOnce(w.config.Workers) {
 		group.Go(func() error {
 			for c := range chunks {
 				r, err := w.take(running, c)

@@ -153,7 +153,7 @@ func rowsOf(d *projector.Decision) (rows []row) {
 			rows = append(rows, of)
 		}
 		for _, f := range n.Fields {
-			rows = append(rows, of.of(f))
+			rows = append(rows, of.with(f))
 		}
 	}
 	for _, p := range d.Outcome.Parked {
@@ -177,8 +177,8 @@ var noticeNames = map[delius.NoticeKind]string{
 	delius.AdoptedDiffers:       "adopted-differs",
 }
 
-// of is the row for one field.
-func (r row) of(f delius.Field) row {
+// with is the row for one field.
+func (r row) with(f delius.Field) row {
 	r.Field, r.From, r.To, r.Why, r.Conflict, r.Events = f.Name, f.From, f.To, f.Reason, f.Conflict, eventsOf(f.Events)
 	return r
 }
@@ -198,7 +198,7 @@ func fieldsOf(crn string, change delius.Change) []row {
 	}
 	rows := make([]row, 0, len(change.Why()))
 	for _, f := range change.Why() {
-		rows = append(rows, of.of(f))
+		rows = append(rows, of.with(f))
 	}
 	return rows
 }

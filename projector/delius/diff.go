@@ -86,8 +86,8 @@ func (d *differ) park(c *Contact, cause Cause, problem string) {
 	d.out.Parked = append(d.out.Parked, Parked{Cause: cause, Referral: c.Referral, URN: c.URN, Problem: problem})
 }
 
-func (d *differ) notice(kind NoticeKind, urn string, address int64, text string) {
-	d.out.Notices = append(d.out.Notices, Notice{Kind: kind, URN: urn, AddressID: address, Text: text})
+func (d *differ) notice(kind NoticeKind, urn, text string) {
+	d.out.Notices = append(d.out.Notices, Notice{Kind: kind, URN: urn, Text: text})
 }
 
 // adoptedDiffers tells of a row that was adopted, if it says otherwise than its events.
@@ -122,7 +122,7 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 	}
 	for _, other := range rows {
 		if other != row && !other.Deleted {
-			d.notice(ContactAlreadyExists, c.URN, 0, fmt.Sprintf("contact %d stands live under this URN beside ours, %d: one of them is to be deleted", other.ID, row.ID))
+			d.notice(ContactAlreadyExists, c.URN, fmt.Sprintf("contact %d stands live under this URN beside ours, %d: one of them is to be deleted", other.ID, row.ID))
 		}
 	}
 	fresh := !known || entry.ContactID != row.ID || entry.Baseless && c.HasBase
@@ -257,7 +257,7 @@ func (d *differ) resolve(c *Contact) (Posting, bool) {
 		return Posting{}, false
 	}
 	if !d.refs.InTeam[[2]int64{p.StaffID, p.TeamID}] {
-		d.notice(StaffNotInTeam, c.URN, 0, "staff member "+p.Staff+" is not in team "+p.Team)
+		d.notice(StaffNotInTeam, c.URN, "staff member "+p.Staff+" is not in team "+p.Team)
 	}
 	return p, true
 }

@@ -16,17 +16,9 @@ import (
 // PersonHistory is the history of the person with a CRN. It locks nothing and writes
 // nothing. The error is [projector.ErrNoHistory] if no event is that person's.
 func (db *Database) PersonHistory(ctx context.Context, crn store.CRN) (projector.History, error) {
-	rows, err := db.pool.Query(ctx, `
-		select referral from projection.identity where crn = $1
-		union
-		select i.referral from projection.identity i join delius.offender o on o.noms_number = i.noms
-		where o.crn = $1 and o.soft_deleted = 0 and i.noms <> ''`, crn)
+	named, err := db.Named(ctx, crn)
 	if err != nil {
-		return projector.History{}, fmt.Errorf("looking for referrals of %s: %w", crn, translate(err))
-	}
-	named, err := pgx.CollectRows(rows, pgx.RowTo[store.Referral])
-	if err != nil {
-		return projector.History{}, fmt.Errorf("looking for referrals of %s: %w", crn, translate(err))
+		return projector.History{}, err
 	}
 	history, err := db.history(ctx, named, func(p *projector.Person) bool {
 		who, _ := delius.Identity(p.Events)

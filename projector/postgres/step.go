@@ -89,27 +89,33 @@ func (s *step) load(ctx context.Context, pick projector.Pick) error {
 	return s.assign(ctx, picked, locked, known, histories)
 }
 
-// names are CRNs and NOMS numbers.
+// name is what one event, or several, call a person: by CRN, NOMS number or both.
+type name struct {
+	crn  store.CRN
+	noms store.NOMS
+}
+
+// names are CRNs and NOMS numbers to look up.
 type names struct {
 	crns map[store.CRN]bool
 	noms map[store.NOMS]bool
 }
 
-func (n *names) add(crn store.CRN, noms store.NOMS) {
+func (n *names) add(who name) {
 	if n.crns == nil {
 		n.crns, n.noms = map[store.CRN]bool{}, map[store.NOMS]bool{}
 	}
-	if crn != "" {
-		n.crns[crn] = true
+	if who.crn != "" {
+		n.crns[who.crn] = true
 	}
-	if noms != "" {
-		n.noms[noms] = true
+	if who.noms != "" {
+		n.noms[who.noms] = true
 	}
 }
 
 // pick lists the referrals that the step begins with, and whom each of them names.
-func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.Referral]*names, all names, err error) {
-	picked = map[store.Referral]*names{}
+func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.Referral][]name, all names, err error) {
+	picked = map[store.Referral][]name{}
 	query := `
 		select p.referral, coalesce(i.crn::text, ''), coalesce(i.noms::text, '')
 		from unnest($1::uuid[]) p (referral) left join projection.identity i using (referral)`
@@ -121,14 +127,10 @@ func (s *step) pick(ctx context.Context, pick projector.Pick) (picked map[store.
 		return picked, all, err
 	}
 	var referral store.Referral
-	var crn store.CRN
-	var noms store.NOMS
-	_, err = pgx.ForEachRow(rows, []any{&referral, &crn, &noms}, func() error {
-		if picked[referral] == nil {
-			picked[referral] = &names{}
-		}
-		picked[referral].add(crn, noms)
-		all.add(crn, noms)
+	var who name
+	_, err = pgx.ForEachRow(rows, []any{&referral, &who.crn, &who.noms}, func() error {
+		picked[referral] = append(picked[referral], who)
+		all.add(who)
 		return nil
 	})
 	return picked, all, err
@@ -175,10 +177,10 @@ func queueOffenders(b *pgx.Batch, named names, locking string, take func(offende
 // claim keeps out of the step the picked referrals of nobody in Delius that another step
 // has. Nobody is locked for them, and of two steps the one that has read less could be the
 // last to write what is parked.
-func (s *step) claim(ctx context.Context, picked map[store.Referral]*names, known directory) error {
+func (s *step) claim(ctx context.Context, picked map[store.Referral][]name, known directory) error {
 	var unowned []store.Referral
 	for referral, named := range picked {
-		if !known.hasAny(named) {
+		if !slices.ContainsFunc(named, known.has) {
 			unowned = append(unowned, referral)
 		}
 	}
@@ -244,7 +246,7 @@ func sqlHistories(dry bool) string {
 
 // histories reads the histories of the picked referrals and of all that may be those of
 // locked offenders, and who of them is due.
-func (s *step) histories(ctx context.Context, picked map[store.Referral]*names, locked map[int64]offender) ([]history, error) {
+func (s *step) histories(ctx context.Context, picked map[store.Referral][]name, locked map[int64]offender) ([]history, error) {
 	var crns, noms []string
 	for _, o := range locked {
 		crns = append(crns, string(o.crn))
@@ -308,7 +310,7 @@ type taken struct {
 //
 // Whoever has a referral that ever named somebody else is left out unless that one is
 // locked as well: a step that has read fewer of its events may be writing it there.
-func (s *step) assign(ctx context.Context, picked map[store.Referral]*names, locked map[int64]offender, known directory, histories []history) error {
+func (s *step) assign(ctx context.Context, picked map[store.Referral][]name, locked map[int64]offender, known directory, histories []history) error {
 	var all []taken
 	var others []int64
 	for _, h := range histories {
@@ -401,19 +403,10 @@ func (d *directory) add(o offender) {
 	}
 }
 
-// hasAny says whether anybody has one of the names.
-func (d *directory) hasAny(n *names) bool {
-	for crn := range n.crns {
-		if _, known := d.byCRN[crn]; known {
-			return true
-		}
-	}
-	for noms := range n.noms {
-		if len(d.byNOMS[noms]) > 0 {
-			return true
-		}
-	}
-	return false
+// has says whether anybody is called that.
+func (d *directory) has(who name) bool {
+	_, byCRN := d.byCRN[who.crn]
+	return byCRN || len(d.byNOMS[who.noms]) > 0
 }
 
 // lookUp looks up whom histories name besides those that were asked for.
@@ -422,12 +415,12 @@ func (s *step) lookUp(ctx context.Context, histories []history, known *directory
 	for i := range histories {
 		for _, crn := range histories[i].crns {
 			if !known.asked.crns[crn] {
-				more.add(crn, "")
+				more.add(name{crn: crn})
 			}
 		}
 		for _, noms := range histories[i].noms {
 			if !known.asked.noms[noms] {
-				more.add("", noms)
+				more.add(name{noms: noms})
 			}
 		}
 	}

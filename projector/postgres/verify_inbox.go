@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -118,11 +117,13 @@ func (db *Database) Restore(ctx context.Context, messages []store.Stored) error 
 func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	var sequences, keySequences []int64
 	var keys []store.Key
+	stays := map[store.Key]bool{}
 	for i := range messages {
 		sequence := int64(messages[i].Sequence) //nolint:gosec // see put
 		sequences = append(sequences, sequence)
 		if messages[i].Err == nil {
-			keys, keySequences = append(keys, messages[i].Key()), append(keySequences, sequence)
+			key := messages[i].Key()
+			keys, keySequences, stays[key] = append(keys, key), append(keySequences, sequence), true
 		}
 	}
 	referrals, types, ids := keyColumns(keys)
@@ -148,7 +149,7 @@ func restore(ctx context.Context, tx pgx.Tx, messages []store.Stored) error {
 	}
 	var b pgx.Batch
 	for _, k := range gone {
-		if !slices.Contains(keys, k) {
+		if !stays[k] {
 			queueForget(&b, k.Referral, delius.HashOf(k))
 		}
 	}
