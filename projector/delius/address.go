@@ -153,10 +153,12 @@ func (a *addresses) takeOnly(s *stay) {
 	}
 }
 
-// free says whether a row can be adopted at all.
+// free says whether a row can be adopted at all. One at a status that is neither main,
+// previous nor proposed describes something else than where the person lives.
 func (a *addresses) free(row *AddressRow) bool {
 	_, owned := a.owners[row.ID]
-	return !owned && row.A17 && row.OffenderID == a.have.OffenderID
+	return !owned && row.A17 && row.OffenderID == a.have.OffenderID &&
+		(row.Status == MainStatus || row.Status == PreviousStatus || row.Status == ProposedStatus)
 }
 
 // take gives the stay the first free row that fits: live before deleted, then by

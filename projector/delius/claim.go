@@ -113,6 +113,9 @@ func (a *addresses) classify(c *claim, claims []*claim) {
 	}
 	row := c.row
 	switch {
+	case c.stay != nil && !a.knows(row) && row.Status == ProposedStatus:
+		// What was proposed came true.
+		c.follows, c.own, c.replace = true, departure, !row.End.IsZero()
 	case a.ownEnd(row, departure, func() bool { return startsElsewhere(c, claims) }):
 		c.own = row.End
 		c.follows, c.keeps = c.stay == nil, c.stay == nil

@@ -149,9 +149,10 @@
 //
 // # Addresses that stand there already
 //
-// Stays without a row take a row of type A17 of the same person that nobody owns, at the
-// same place: the same postcode, spaces and case aside, or where neither has one the same
-// first line. Four passes, the surest first: start, lines and end as the stay's; start and
+// Stays without a row take a row of type A17 and status M, P or PR (proposed) of the same
+// person that nobody owns, at the same place: the same postcode, spaces and case aside, or
+// where neither has one the same first line. A row at any other status describes something
+// else. Four passes, the surest first: start, lines and end as the stay's; start and
 // lines; start; the date of any earlier arrival of the booking. Within each pass the
 // booking that was known first chooses first, live rows before deleted ones, then the
 // lowest number.
@@ -162,6 +163,10 @@
 // moved on. If it has departures only it becomes a stay with the row's start and lines.
 // When the base arrival comes after all, the row is given up ([Outcome].Released) and the
 // passes begin anew.
+//
+// A row at PR is a proposal that came true. Nobody ever wrote where the person lives into
+// it, so its status and end are what the claims say; an end that it had is kept as a
+// conflict.
 //
 // What is desired at adoption counts as applied. What the row says otherwise stands as if
 // a person had written it, and is told once ([AdoptedDiffers]).

@@ -77,6 +77,56 @@ func TestStayTakesTheRowThatStandsForItAlready(t *testing.T) {
 	}
 }
 
+func TestProposedAddressThatCameTrueIsTakenAndBecomesMain(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status, end string
+		events      []store.Event
+		want        []string
+		replaced    []string
+	}{
+		"the person lives there": {
+			"PR", "", []store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, nil,
+		},
+		"and has left": {
+			"PR", "", []store.Event{arrives(1, "01-06", "01-05", house), departs(1, "01-10", "01-09")},
+			[]string{"P 2023-01-01..2024-01-05", "P 2024-01-05..2024-01-09"}, nil,
+		},
+		"with an end that somebody proposed": {
+			"PR", "01-20", []store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, []string{"status: PR 2024-01-20"},
+		},
+		"its base arrival came before the stream": {
+			"PR", "", []store.Event{rearrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, nil,
+		},
+		"a row of any other status describes something else": {
+			"S", "", []store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."}, nil,
+		},
+		"so does one without a status": {
+			"", "", []store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", " 2024-01-05..", "M 2024-01-05.."}, nil,
+		},
+		"whatever is known of its booking": {
+			"S", "", []store.Event{rearrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
+			before := s.enter("M", "", "", atMill, otherType)
+			before.Start = at("2023-01-01T00:00:00Z")
+			s.enter(test.status, "01-05", test.end, atHouse)
+			s.look(test.events...)
+			assert.Equal(t, test.want, s.homes())
+			assert.Equal(t, test.replaced, s.replaced())
+		})
+	}
+}
+
 func TestPlacesWithoutAPostcodeAreComparedByTheirFirstLine(t *testing.T) {
 	t.Parallel()
 	nowhere := fields{"addressLine1": "1 Long Lane", "addressLine2": "Leeds"}

@@ -162,6 +162,92 @@ func TestCoreAgreesWithTheTwinWhateverPractitionersDo(t *testing.T) {
 	})
 }
 
+// Whoever has a stay that has not ended, and has not moved on, has one main address: unless
+// people set the status or end of a row concerned, or something of the addresses is parked.
+func TestWhoeverIsHousedHasOneMainAddress(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		histories := storetest.Histories().Draw(r, "histories")
+		p := newPair(histories)
+		entered := p.rowsOfStays(r, events(histories))
+		for _, e := range shuffled(r, events(histories)) {
+			p.store(e)
+			if rapid.IntRange(0, 3).Draw(r, "look") == 0 {
+				p.project(r)
+			}
+		}
+		p.project(r)
+		for _, o := range p.fake.offenders {
+			if last, housed := p.lastStay(o.ID); housed && !p.movedOn(o.ID, last, entered) && !p.addressParked(o.ID) {
+				require.Equal(r, 1, p.mains(o.ID), "main addresses of %s", o.CRN)
+			}
+		}
+	})
+}
+
+// rowsOfStays enters rows without an end where and when people arrive, and somewhere else
+// before.
+func (p *pair) rowsOfStays(r *rapid.T, all []store.Event) (entered []int64) {
+	for i := range all {
+		e := delius.Read(&all[i], 1)
+		if e.Premises.Pieces == 0 || e.Problem != "" || rapid.IntRange(0, 2).Draw(r, "entered") == 0 {
+			continue
+		}
+		o := slices.IndexFunc(p.fake.offenders, func(o deliustest.Offender) bool { return o.CRN == e.CRN })
+		if o < 0 {
+			continue
+		}
+		row := delius.AddressRow{
+			OffenderID: p.fake.offenders[o].ID, A17: rapid.Bool().Draw(r, "A17"), Created: p.now, Start: store.Date(e.At), Lines: e.Premises.Lines,
+			Status: rapid.SampledFrom([]string{"M", "PR", "PR", "S", ""}).Draw(r, "status"),
+		}
+		if !row.A17 {
+			row.Start = row.Start.AddDate(0, 0, -rapid.IntRange(1, 30).Draw(r, "days before"))
+		}
+		entered = append(entered, p.enter(row))
+	}
+	return entered
+}
+
+// lastStay is when the person's latest stay began, and whether it has not ended. Whoever has
+// a booking from before the stream is passed over: which row that takes decides too.
+func (p *pair) lastStay(person int64) (start time.Time, lives bool) {
+	desired := delius.Fold(p.fake.byPerson()[person])
+	for _, s := range desired.Stays {
+		if !s.HasBase {
+			return start, false
+		}
+		if s.Arrived && !s.Start.Before(start) {
+			ended := !s.Departure.IsZero() && !s.Departure.Before(s.Start)
+			lives = !ended && (!s.Start.Equal(start) || lives)
+			start = s.Start
+		}
+	}
+	return start, lives
+}
+
+// movedOn says whether somebody entered a main address for a day after a stay's start.
+func (p *pair) movedOn(person int64, stay time.Time, entered []int64) bool {
+	return slices.ContainsFunc(entered, func(id int64) bool {
+		a := p.fake.addresses[id]
+		return a.OffenderID == person && a.Start.After(stay)
+	})
+}
+
+func (p *pair) addressParked(person int64) bool {
+	return slices.ContainsFunc(p.fake.parked[person], func(k delius.Parked) bool { return k.Address || k.Cause == delius.BadAddress })
+}
+
+// mains counts the person's live rows at M.
+func (p *pair) mains(person int64) (count int) {
+	for _, a := range p.fake.addresses {
+		if a.OffenderID == person && a.Status == delius.MainStatus && !a.Deleted {
+			count++
+		}
+	}
+	return count
+}
+
 // foreignRows adds addresses that practitioners or the older service entered.
 func (p *pair) foreignRows(r *rapid.T) {
 	for range rapid.IntRange(0, 2).Draw(r, "foreign rows") {
@@ -178,15 +264,19 @@ func (p *pair) insertAddress(r *rapid.T) {
 	}
 	o := rapid.SampledFrom(p.fake.offenders).Draw(r, "person")
 	row := delius.AddressRow{
-		OffenderID: o.ID, A17: rapid.Bool().Draw(r, "A17"), Status: rapid.SampledFrom([]string{"M", "M", "P", "S"}).Draw(r, "status"),
+		OffenderID: o.ID, A17: rapid.Bool().Draw(r, "A17"), Status: rapid.SampledFrom([]string{"M", "M", "P", "S", "PR", ""}).Draw(r, "status"),
 		Start: day("start"), End: day("end"), Created: p.now, ByCAS3: rapid.Bool().Draw(r, "by CAS3"), Lines: p.someLines(r),
 	}
-	// The same numbers on both sides, so that ties are broken alike.
+	p.enter(row)
+}
+
+// enter enters a row on both sides, under the same number, so that ties are broken alike.
+func (p *pair) enter(row delius.AddressRow) int64 {
 	row.ID = max(p.fake.last, lastOf(p.twin)) + 1
 	p.fake.last = row.ID
 	p.fake.addresses[row.ID] = &row
 	twin := deliustest.Address{
-		ID: row.ID, CRN: o.CRN, Type: "A02", Status: row.Status, Start: row.Start, End: row.End,
+		ID: row.ID, CRN: store.CRN(p.fake.crn(row.OffenderID)), Type: "A02", Status: row.Status, Start: row.Start, End: row.End,
 		Building: row.Lines.Building, Street: row.Lines.Street, District: row.Lines.District,
 		Town: row.Lines.Town, County: row.Lines.County, Postcode: row.Lines.Postcode, Created: p.now, CreatedBy: deliustest.Practitioner,
 	}
@@ -197,6 +287,7 @@ func (p *pair) insertAddress(r *rapid.T) {
 		twin.CreatedBy = deliustest.CAS3User
 	}
 	p.twin.InsertAddress(twin, p.now)
+	return row.ID
 }
 
 func lastOf(t *deliustest.Twin) int64 {
@@ -298,7 +389,7 @@ func (p *pair) actOnAddress(r *rapid.T, id int64) {
 	}
 	switch rapid.IntRange(0, 6).Draw(r, "edit") {
 	case 0:
-		row.Status = rapid.SampledFrom([]string{"M", "P", "S"}).Draw(r, "status")
+		row.Status = rapid.SampledFrom([]string{"M", "P", "S", "PR"}).Draw(r, "status")
 	case 1:
 		row.End = p.someDate(r, "end")
 	case 2:

@@ -42,7 +42,7 @@ type AddressRow struct {
 	ID         int64 // 0 until it is inserted
 	OffenderID int64
 	A17        bool   // its type is that of CAS3 stays
-	Status     string // code; MainStatus, PreviousStatus or another
+	Status     string // code; MainStatus, PreviousStatus, ProposedStatus, another, or "" for null
 	Lines      Lines
 	Start      time.Time // midnight UTC; zero is null
 	End        time.Time // midnight UTC; zero is null
@@ -53,10 +53,11 @@ type AddressRow struct {
 	ByCAS3  bool // the CAS3 service's user updated it last
 }
 
-// The codes of the address statuses that the projector writes.
+// The codes of the address statuses that the projector knows. It writes the first two.
 const (
 	MainStatus     = "M"
 	PreviousStatus = "P"
+	ProposedStatus = "PR" // somebody means the person to live there
 )
 
 // term is the status and end date of an address row: they change together.

@@ -112,6 +112,8 @@ func (t *Twin) judge(c *claim, all []claim) {
 	switch {
 	case current && !t.memory[c.row.ID].own:
 	case !ever && c.row.Status == Main && c.row.End.IsZero():
+	case !ever && c.stay != nil && c.row.Status == Proposed: // as if nobody had written it
+		c.overridden = !c.row.End.IsZero()
 	case !ever && c.endedByOlderService(all):
 	case ever && !current:
 		c.hand, c.end = edited, c.row.End

@@ -125,7 +125,7 @@ func TestLostLedgerChangesNothing(t *testing.T) {
 // otherAddress draws a row that no stay can take over.
 func otherAddress(r *rapid.T) deliustest.Address {
 	row := deliustest.Address{
-		CRN: crn, Type: "A02", Status: rapid.SampledFrom([]string{"M", "P", "S"}).Draw(r, "status"),
+		CRN: crn, Type: "A02", Status: rapid.SampledFrom([]string{"M", "P", "S", "PR", ""}).Draw(r, "status"),
 		Start: drawDay(r, "start"), End: drawDay(r, "end"),
 	}
 	if row.Status == deliustest.Main {
@@ -244,7 +244,7 @@ func (b *bench) editContact(r *rapid.T, row *deliustest.Contact) {
 func (b *bench) editAddress(r *rapid.T, row *deliustest.Address) {
 	switch rapid.IntRange(0, 6).Draw(r, "edit") {
 	case 0, 1:
-		row.Status, row.End = rapid.SampledFrom([]string{"M", "P", "S"}).Draw(r, "status"), drawDay(r, "end")
+		row.Status, row.End = rapid.SampledFrom([]string{"M", "P", "S", "PR", ""}).Draw(r, "status"), drawDay(r, "end")
 	case 2:
 		row.Start = drawDay(r, "start")
 	case 3:

@@ -50,6 +50,7 @@ const (
 	CAS3Address = "A17"
 	Main        = "M"
 	Previous    = "P"
+	Proposed    = "PR"
 )
 
 // Row is a *[Contact] or an *[Address].

@@ -248,7 +248,8 @@ func (s *stay) where() (place, bool) {
 func (t *Twin) free(person Offender, fits func(*Address) bool) []*Address {
 	var rows []*Address
 	for _, a := range t.byPerson[person.CRN] {
-		if _, owned := t.owner[a.ID]; !owned && a.Type == CAS3Address && fits(a) {
+		home := a.Status == Main || a.Status == Previous || a.Status == Proposed
+		if _, owned := t.owner[a.ID]; !owned && home && a.Type == CAS3Address && fits(a) {
 			rows = append(rows, a)
 		}
 	}
