@@ -228,7 +228,7 @@ func (a *addresses) merge(s *stay) {
 			s.lines, s.start = s.row.Lines, s.row.Start
 			return
 		}
-		m.fields = append(m.fields, Field{Name: "deleted", From: "yes", To: "no", Reason: "its events changed after it was deleted", Events: keysOfStay(s.Stay)})
+		m.fields = append(m.fields, returned(keysOfStay(s.Stay)))
 	}
 	s.fields = m.fields
 }

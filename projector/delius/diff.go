@@ -113,10 +113,11 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 	entry, known := d.have.ContactLedger[c.URN]
 	row := d.own(rows, entry.ContactID)
 	if row == nil {
-		if known && entry.stayedDeleted(c, rows) {
+		switch {
+		case known && entry.stayedDeleted(c, rows):
 			d.keepDeleted(c, entry)
-		} else {
-			d.insertContact(c)
+		case d.insertContact(c) && entry.lostDeleted(rows):
+			d.conflicts(c.URN, 0, []Field{returned(c.latest())})
 		}
 		return
 	}
@@ -177,8 +178,12 @@ func adopt(c *Contact, row *ContactRow) ContactLedger {
 // stayedDeleted says whether the entry's row, which is gone altogether, had been deleted by
 // a person, and the events want of it what they wanted then.
 func (l *ContactLedger) stayedDeleted(c *Contact, rows []*ContactRow) bool {
-	return l.Deleted && c.Notes == l.Notes && c.Description == l.Description && c.At.Equal(l.At) && (l.Baseless || c.Officer == l.Officer) &&
-		!slices.ContainsFunc(rows, func(r *ContactRow) bool { return r.ID == l.ContactID })
+	return l.lostDeleted(rows) && c.Notes == l.Notes && c.Description == l.Description && c.At.Equal(l.At) && (l.Baseless || c.Officer == l.Officer)
+}
+
+// lostDeleted says whether the entry's row is gone altogether after a person had deleted it.
+func (l *ContactLedger) lostDeleted(rows []*ContactRow) bool {
+	return l.Deleted && !slices.ContainsFunc(rows, func(r *ContactRow) bool { return r.ID == l.ContactID })
 }
 
 // keepDeleted remembers that the row of a deleted contact is gone, and that this is right.
@@ -190,16 +195,17 @@ func (d *differ) keepDeleted(c *Contact, entry ContactLedger) {
 	}
 }
 
-// insertContact inserts a contact that nothing stands for yet.
-func (d *differ) insertContact(c *Contact) {
+// insertContact inserts a contact that nothing stands for yet. It says no if the contact is
+// parked instead.
+func (d *differ) insertContact(c *Contact) bool {
 	contactType, ok := d.refs.Types[c.Kind.Code]
 	if !ok {
 		d.park(c, ContactTypeNotFound, "contact type "+c.Kind.Code+" is not in r_contact_type")
-		return
+		return false
 	}
 	posting, ok := d.resolve(c)
 	if !ok {
-		return
+		return false
 	}
 	row := ContactRow{
 		OffenderID: d.have.OffenderID, URN: c.URN, Description: c.Description,
@@ -218,6 +224,7 @@ func (d *differ) insertContact(c *Contact) {
 			{Name: "officer", To: posting.String(), Events: c.base()},
 		}),
 	})
+	return true
 }
 
 func inserted(fields []Field) []Field {
@@ -286,7 +293,7 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry ContactLedger,
 		if m.row.Deleted {
 			m.row, m.fields = *was, nil
 		} else {
-			m.fields = append(m.fields, Field{Name: "deleted", From: "yes", To: "no", Reason: "its events changed after it was deleted", Events: c.latest()})
+			m.fields = append(m.fields, returned(c.latest()))
 		}
 	}
 	if len(m.fields) > 0 {
@@ -337,6 +344,12 @@ func startString(row *ContactRow) string {
 
 func sameStart(row *ContactRow, at time.Time) bool {
 	return row.Start.Equal(at) && row.Date.Equal(store.Date(at))
+}
+
+// returned says that a row which a person had deleted comes back. That the person had is a
+// value of theirs that is replaced.
+func returned(events []store.Key) Field {
+	return Field{Name: "deleted", From: "yes", To: "no", Conflict: true, Reason: "its events changed after it was deleted", Events: events}
 }
 
 func (d *differ) conflicts(urn string, address int64, fields []Field) {

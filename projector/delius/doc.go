@@ -79,7 +79,7 @@
 // to what was applied is appended; else all of it.
 //
 // A row that somebody deleted stays deleted until its own events want something else of
-// it than was applied; then it returns. A row that is gone altogether is inserted again,
+// it than was applied; then it returns, and the deletion is kept as a conflict. A row that is gone altogether is inserted again,
 // unless it is a contact that the ledger knows as deleted: that stays away as long.
 //
 // # Contacts that stand there already

@@ -218,6 +218,7 @@ func TestDeletedContact(t *testing.T) {
 	assert.Equal(t, []string{"update EACA: notes, start, deleted"}, told(s.look(recancels(1, "01-03", "more"))))
 	assert.False(t, row.Deleted)
 	assert.Equal(t, "text\nmore\nby hand", row.Notes)
+	assert.Equal(t, []string{"deleted: yes"}, s.replaced(), "the deletion was a person's")
 }
 
 func TestDeletedContactReturnsForWhateverFieldChanges(t *testing.T) {
@@ -268,6 +269,18 @@ func TestContactThatIsGoneIsInsertedAgain(t *testing.T) {
 	assert.Empty(t, s.look().Conflicts)
 	assert.Equal(t, another, s.the("EACA"), "another row under the URN is adopted in its place")
 	assert.Equal(t, "text\nby hand", another.Notes)
+}
+
+func TestContactThatWasDeletedAndLostReturnsAsAConflict(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.look(cancels(1, "01-01", "text"))
+	s.the("EACA").Deleted = true
+	s.look()
+	delete(s.contacts, s.the("EACA").ID)
+	assert.Empty(t, told(s.look()), "it stays away")
+	assert.Equal(t, []string{"insert EACA: notes, start, officer"}, told(s.look(recancels(1, "01-03", "more"))))
+	assert.Equal(t, []string{"deleted: yes"}, s.replaced())
 }
 
 func TestOfSeveralContactsUnderOneURNOneIsOurs(t *testing.T) {

@@ -321,6 +321,7 @@ func TestDeletedStayClaimsNothingAndReturnsWhenItsOwnEventsChange(t *testing.T) 
 	out := s.look(departs(2, "03-02", "03-02"))
 	assert.Contains(t, told(out), "update address deleted M 2024-02-01.. -> P 2024-02-01..2024-03-02: deleted, status")
 	assert.Equal(t, []string{"P 2024-01-01..2024-03-01", "P 2024-02-01..2024-03-02"}, s.homes())
+	assert.Equal(t, []string{"deleted: yes"}, s.replaced(), "the deletion was a person's")
 }
 
 func TestDeletedStayReturnsForOtherLinesOrAnotherStart(t *testing.T) {

@@ -33,7 +33,11 @@ func (t *Twin) contact(person Offender, urn string, events []*event) (cause stri
 	case row == nil && t.staysDeleted(urn, want):
 		return ""
 	case row == nil:
-		return t.insert(person, urn, events)
+		returns := t.goneDeleted(urn)
+		if cause = t.insert(person, urn, events); cause == "" && returns {
+			t.conflict(urn, "deleted", "yes")
+		}
+		return cause
 	case ledger.row == 0:
 		ledger = adoption(row, events)
 		// What we appended before the base event was known lacks the lines that say
@@ -55,12 +59,18 @@ func (t *Twin) staysDeleted(urn string, want shown) bool {
 	if ledger.unbased {
 		want.officer = officer{kind: standing}
 	}
+	return t.goneDeleted(urn) && want.equal(ledger.applied)
+}
+
+// goneDeleted says whether a practitioner had deleted the row that is gone.
+func (t *Twin) goneDeleted(urn string) bool {
+	ledger := t.ledger[urn]
 	for _, row := range t.byURN[urn] {
 		if row.ID == ledger.row {
 			return false
 		}
 	}
-	return ledger.deleted && want.equal(ledger.applied)
+	return ledger.deleted
 }
 
 // standsElsewhere says whether somebody else has a live row under the URN.
@@ -148,6 +158,9 @@ func (t *Twin) update(person Offender, row *Contact, ledger entry, want shown, u
 		}
 	}
 	next := *row
+	if row.Deleted {
+		t.conflict(row.URN, "deleted", "yes")
+	}
 	next.Deleted = false
 	if want.notes != ledger.applied.notes {
 		next.Notes = changedNotes(row.Notes, ledger.applied.notes, want.notes)

@@ -114,7 +114,10 @@ func (t *Twin) changeStay(next *Address, s *stay) {
 		}
 		next.Start = want
 	}
-	next.Deleted = false
+	if next.Deleted {
+		t.conflict(s.id.String(), "deleted", "yes")
+		next.Deleted = false
+	}
 	t.tenancies[s.id] = tenancy{l.row, s.place(), s.start(), s.departure(), l.eliminated}
 }
 
