@@ -186,6 +186,7 @@ func (s *system) prepareDelius(ctx context.Context, _ parts) error {
 	if err != nil {
 		return fmt.Errorf("database URL: %w", err)
 	}
+	postgres.Settle(config.ConnConfig)
 	config.ConnConfig.RuntimeParams["synchronous_commit"] = "off" // the stand-in's people wait for no disk
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

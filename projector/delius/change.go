@@ -149,16 +149,19 @@ func (o *Outcome) Idle() bool {
 		len(o.Memories)+len(o.Released)+len(o.Lost) == 0
 }
 
-func dateString(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format(time.DateOnly)
-}
+func dateString(t time.Time) string { return format(t, time.DateOnly) }
 
-func timeString(t time.Time) string {
-	if t.IsZero() {
+func timeString(t time.Time) string { return format(t.In(store.London()), "2006-01-02 15:04:05.999999") }
+
+// format writes a time of a row for a person.
+func format(t time.Time, layout string) string {
+	switch {
+	case t.IsZero():
 		return ""
+	case t.Equal(Infinity):
+		return "infinity"
+	case t.Equal(NegativeInfinity):
+		return "-infinity"
 	}
-	return t.In(store.London()).Format("2006-01-02 15:04:05.999999")
+	return t.Format(layout)
 }

@@ -28,7 +28,7 @@ type ContactRow struct {
 	URN         string
 	Description string    // "" is null
 	Date        time.Time // midnight UTC; zero is null
-	Start       time.Time // zero is null
+	Start       time.Time // zero is null; any time that PostgreSQL can hold, see Infinity
 	Posting     Posting
 	Notes       string // "" is null
 	Deleted     bool
@@ -36,6 +36,13 @@ type ContactRow struct {
 	Version int64
 	Updated time.Time
 }
+
+// What PostgreSQL calls infinity, as dates and times of rows: before and after everything
+// that it can hold besides.
+var (
+	Infinity         = time.Date(10_000_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	NegativeInfinity = time.Date(-10_000_000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // AddressRow is a row of offender_address.
 type AddressRow struct {

@@ -184,7 +184,7 @@ func (w *write) user(kind *delius.Kind) int64 {
 type contactColumns struct {
 	ids, offenders, providers, teams, staff, users []int64
 	descriptions, notes                            []*string
-	dates, starts                                  []*time.Time
+	dates, starts                                  []stamp
 	deleted                                        []int16
 	audits                                         []string
 }
@@ -193,7 +193,7 @@ func (c *contactColumns) add(row *delius.ContactRow, user int64) {
 	c.ids, c.offenders, c.users = append(c.ids, row.ID), append(c.offenders, row.OffenderID), append(c.users, user)
 	c.providers, c.teams, c.staff = append(c.providers, row.Posting.ProviderID), append(c.teams, row.Posting.TeamID), append(c.staff, row.Posting.StaffID)
 	c.descriptions, c.notes = append(c.descriptions, textOrNull(row.Description)), append(c.notes, textOrNull(row.Notes))
-	c.dates, c.starts = append(c.dates, orNull(row.Date)), append(c.starts, orNull(row.Start))
+	c.dates, c.starts = append(c.dates, stamp(row.Date)), append(c.starts, stamp(row.Start))
 	c.deleted = append(c.deleted, flag(row.Deleted))
 	c.audits = append(c.audits, fmt.Sprintf("contactId='%d',offenderId='%d'", row.ID, row.OffenderID))
 }
@@ -233,7 +233,7 @@ func (w *write) queueContacts(b *pgx.Batch) {
 			probation_area_id = nullif(r.provider, 0), notes = r.notes, soft_deleted = r.deleted, row_version = c.row_version + 1,
 			trust_provider_team_id = case when c.team_id is distinct from nullif(r.team, 0) or c.staff_id is distinct from nullif(r.staff, 0)
 				or c.probation_area_id is distinct from nullif(r.provider, 0) then nullif(r.team, 0) else c.trust_provider_team_id end,
-			last_updated_datetime = greatest($11, c.last_updated_datetime + interval '1 microsecond'), last_updated_user_id = r.usr
+			last_updated_datetime = `+sqlTouched("c", "$11")+`, last_updated_user_id = r.usr
 		from unnest($1::bigint[], $2::text[], $3::date[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::smallint[], $10::bigint[])
 			as r (id, description, date, start, staff, team, provider, notes, deleted, usr)
 		where c.contact_id = r.id`,
@@ -259,7 +259,7 @@ func (w *write) status(code string) int64 {
 type addressColumns struct {
 	ids, offenders, statuses                           []int64
 	building, street, district, town, county, postcode []*string
-	starts, ends                                       []*time.Time
+	starts, ends                                       []stamp
 	deleted                                            []int16
 }
 
@@ -278,7 +278,7 @@ func (c *addressColumns) add(row *delius.AddressRow, status int64) {
 	} {
 		*column.to = append(*column.to, textOrNull(column.value))
 	}
-	c.starts, c.ends = append(c.starts, orNull(row.Start)), append(c.ends, orNull(row.End))
+	c.starts, c.ends = append(c.starts, stamp(row.Start)), append(c.ends, stamp(row.End))
 	c.deleted = append(c.deleted, flag(row.Deleted))
 }
 
@@ -314,7 +314,7 @@ func (w *write) queueAddresses(b *pgx.Batch) {
 		update delius.offender_address a
 		set building_name = r.building, street_name = r.street, district = r.district, town_city = r.town, county = r.county, postcode = r.postcode,
 			address_status_id = coalesce(nullif(r.status, 0), a.address_status_id), start_date = r.start_date, end_date = r.end_date, soft_deleted = r.deleted,
-			last_updated_datetime = greatest($12, a.last_updated_datetime + interval '1 microsecond'), last_updated_user_id = $13
+			last_updated_datetime = `+sqlTouched("a", "$12")+`, last_updated_user_id = $13
 		from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::date[], $10::date[], $11::smallint[])
 			as r (id, status, building, street, district, town, county, postcode, start_date, end_date, deleted)
 		where a.offender_address_id = r.id`,

@@ -14,7 +14,7 @@ import (
 // guard is what must still be as it was read, for decisions to be written.
 type guard struct {
 	contacts, versions, addresses []int64 // rows that are to be updated
-	contactsAt, addressesAt       []time.Time
+	contactsAt, addressesAt       []stamp
 	housed                        []int64 // offenders of whom any address is written
 
 	had   map[int64]bool // contacts that were locked; addresses negated
@@ -47,9 +47,9 @@ func (g *guard) collect(d *projector.Decision) {
 	for _, c := range d.Outcome.Changes {
 		switch c := c.(type) {
 		case *delius.UpdateContact:
-			g.contacts, g.versions, g.contactsAt = append(g.contacts, c.Was.ID), append(g.versions, c.Was.Version), append(g.contactsAt, c.Was.Updated)
+			g.contacts, g.versions, g.contactsAt = append(g.contacts, c.Was.ID), append(g.versions, c.Was.Version), append(g.contactsAt, stamp(c.Was.Updated))
 		case *delius.UpdateAddress:
-			g.addresses, g.addressesAt = append(g.addresses, c.Was.ID), append(g.addressesAt, c.Was.Updated)
+			g.addresses, g.addressesAt = append(g.addresses, c.Was.ID), append(g.addressesAt, stamp(c.Was.Updated))
 			g.housed = append(g.housed, d.Person.OffenderID)
 		case *delius.InsertAddress:
 			g.housed = append(g.housed, d.Person.OffenderID)
@@ -95,7 +95,7 @@ func (g *guard) queueAddresses(b *pgx.Batch, were map[int64]delius.AddressRow) {
 		is := map[int64]bool{}
 		var id, offender int64
 		var updated time.Time
-		_, err := pgx.ForEachRow(rows, []any{&id, &offender, &updated}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &offender, moment{&updated}}, func() error {
 			is[id] = true
 			if was := were[id]; was.OffenderID != offender || !was.Updated.Equal(updated) {
 				g.moved[offender] = true

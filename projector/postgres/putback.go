@@ -51,7 +51,7 @@ func (s *step) putBackContacts(ctx context.Context, referrals []store.Referral, 
 	if len(doubles.ids) > 0 {
 		b.Queue(`
 			update delius.contact c set soft_deleted = 1, row_version = c.row_version + 1,
-				last_updated_datetime = greatest($3, c.last_updated_datetime + interval '1 microsecond'), last_updated_user_id = r.usr
+				last_updated_datetime = `+sqlTouched("c", "$3")+`, last_updated_user_id = r.usr
 			from unnest($1::bigint[], $2::bigint[]) as r (id, usr) where c.contact_id = r.id`, doubles.ids, doubles.users, now)
 		w.queueAudit(&b, s.db.fixed.changed, doubles)
 	}
@@ -121,7 +121,7 @@ func (s *step) putBackAddresses(ctx context.Context, referrals []store.Referral,
 	if len(doubles) > 0 {
 		b.Queue(`
 			update delius.offender_address a set soft_deleted = 1,
-				last_updated_datetime = greatest($2, a.last_updated_datetime + interval '1 microsecond'), last_updated_user_id = $3
+				last_updated_datetime = `+sqlTouched("a", "$2")+`, last_updated_user_id = $3
 			where a.offender_address_id = any ($1)`, doubles, now, s.db.fixed.cas3)
 	}
 	if len(damaged) > 0 {
@@ -245,7 +245,7 @@ var sqlPutBackContacts = `
 		notes = o.notes, external_reference = o.external_reference, sensitive = o.sensitive, created_datetime = o.created_datetime,
 		created_by_user_id = o.created_by_user_id, soft_deleted = o.soft_deleted, partition_area_id = o.partition_area_id,
 		trust_provider_team_id = o.trust_provider_team_id, trust_provider_flag = o.trust_provider_flag, last_updated_user_id = o.last_updated_user_id,
-		row_version = c.row_version + 1, last_updated_datetime = greatest($3, c.last_updated_datetime + interval '1 microsecond')
+		row_version = c.row_version + 1, last_updated_datetime = `+sqlTouched("c", "$3")+`
 	from (
 		select c.contact_id, o.offender_id, o.contact_type_id, o.description, o.contact_date, o.contact_start_time, o.staff_id, o.team_id,
 			o.probation_area_id, o.notes, o.external_reference, o.sensitive, o.soft_deleted, o.partition_area_id, o.trust_provider_team_id,
@@ -276,14 +276,14 @@ const sqlAddressLeft = `
 		end as content) x
 	cross join lateral jsonb_populate_record(a, x.content) o`
 
-const sqlPutBackAddresses = `
+var sqlPutBackAddresses = `
 	update delius.offender_address a
 	set offender_id = o.offender_id, address_type_id = o.address_type_id, address_status_id = o.address_status_id, building_name = o.building_name,
 		address_number = o.address_number, street_name = o.street_name, district = o.district, town_city = o.town_city, county = o.county,
 		postcode = o.postcode, telephone_number = o.telephone_number, no_fixed_abode = o.no_fixed_abode, type_verified = o.type_verified,
 		start_date = o.start_date, end_date = o.end_date, soft_deleted = o.soft_deleted, created_datetime = o.created_datetime,
 		created_by_user_id = o.created_by_user_id, partition_area_id = o.partition_area_id, last_updated_user_id = o.last_updated_user_id,
-		last_updated_datetime = greatest($2, a.last_updated_datetime + interval '1 microsecond')
+		last_updated_datetime = `+sqlTouched("a", "$2")+`
 	from (
 		select o.* from projection.address_seal s
 		join delius.offender_address a using (offender_address_id)

@@ -26,10 +26,10 @@ func (w *write) queueLedger(b *pgx.Batch) {
 	slices.SortFunc(w.memories, func(a, b delius.Memory) int { return cmp.Compare(a.AddressID, b.AddressID) })
 	var ids []int64
 	var statuses []string
-	var ends []*time.Time
+	var ends []stamp
 	var own, open []bool
 	for _, m := range w.memories {
-		ids, statuses, ends = append(ids, m.AddressID), append(statuses, m.Status), append(ends, orNull(m.End))
+		ids, statuses, ends = append(ids, m.AddressID), append(statuses, m.Status), append(ends, stamp(m.End))
 		own, open = append(own, m.OwnEnd), append(open, m.Open)
 	}
 	b.Queue(`
@@ -91,7 +91,7 @@ func (w *write) queueAddressLedger(b *pgx.Batch) {
 	for _, known := range []bool{false, true} {
 		var bookings [][16]byte
 		var ids []int64
-		var starts, departures []*time.Time
+		var starts, departures []stamp
 		var provisional []bool
 		text := make([][]string, 7)
 		for i := range w.addressLedger {
@@ -100,7 +100,7 @@ func (w *write) queueAddressLedger(b *pgx.Batch) {
 				continue
 			}
 			bookings, ids, provisional = append(bookings, e.Booking), append(ids, e.AddressID), append(provisional, e.Provisional)
-			starts, departures = append(starts, orNull(e.Start)), append(departures, orNull(e.Departure))
+			starts, departures = append(starts, stamp(e.Start)), append(departures, stamp(e.Departure))
 			for j, value := range []string{
 				e.Lines.Building, e.Lines.Street, e.Lines.District, e.Lines.Town, e.Lines.County, e.Lines.Postcode, array(e.Events),
 			} {

@@ -117,12 +117,10 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 		left join delius.staff s on s.staff_id = c.staff_id
 		where c.external_reference = any ($1)`, l.urns).Query(func(rows pgx.Rows) error {
 		var r delius.ContactRow
-		var date, start *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
-			&r.ID, &r.OffenderID, &r.URN, &r.Description, &date, &start, &r.Posting.Provider, &r.Posting.Team, &r.Posting.Staff,
-			&r.Posting.ProviderID, &r.Posting.TeamID, &r.Posting.StaffID, &r.Notes, &r.Deleted, &r.Version, &r.Updated,
+			&r.ID, &r.OffenderID, &r.URN, &r.Description, moment{&r.Date}, moment{&r.Start}, &r.Posting.Provider, &r.Posting.Team, &r.Posting.Staff,
+			&r.Posting.ProviderID, &r.Posting.TeamID, &r.Posting.StaffID, &r.Notes, &r.Deleted, &r.Version, moment{&r.Updated},
 		}, func() error {
-			r.Date, r.Start = orZero(date), orZero(start)
 			c := &l.cases[l.byURN[r.URN]]
 			c.Contacts = append(c.Contacts, r)
 			return nil
@@ -161,12 +159,10 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 			union select offender_address_id from projection.address where booking = any ($2)))`,
 		l.offenders(), l.referrals(), l.step.db.fixed.a17, l.step.db.fixed.cas3).Query(func(rows pgx.Rows) error {
 		var r delius.AddressRow
-		var start, end *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
 			&r.ID, &r.OffenderID, &r.A17, &r.Status, &r.Lines.Building, &r.Lines.Street, &r.Lines.District, &r.Lines.Town,
-			&r.Lines.County, &r.Lines.Postcode, &start, &end, &r.Deleted, &r.Created, &r.Updated, &r.ByCAS3,
+			&r.Lines.County, &r.Lines.Postcode, moment{&r.Start}, moment{&r.End}, &r.Deleted, moment{&r.Created}, moment{&r.Updated}, &r.ByCAS3,
 		}, func() error {
-			r.Start, r.End, r.Created = orZero(start), orZero(end), r.Created.UTC()
 			l.addresses[r.ID] = r
 			return nil
 		})
@@ -180,12 +176,10 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 			select offender_address_id from delius.offender_address where offender_id = any ($1)))`,
 		l.offenders(), l.referrals()).Query(func(rows pgx.Rows) error {
 		var e ledgerAddress
-		var start, departure *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.Booking, &e.AddressID, &e.Lines.Building, &e.Lines.Street, &e.Lines.District, &e.Lines.Town, &e.Lines.County,
-			&e.Lines.Postcode, &start, &departure, &e.Provisional, &e.Events, &e.lost,
+			&e.Lines.Postcode, moment{&e.Start}, moment{&e.Departure}, &e.Provisional, &e.Events, &e.lost,
 		}, func() error {
-			e.Start, e.Departure = orZero(start), orZero(departure)
 			entry := e
 			entry.Events = slices.Clone(e.Events)
 			l.entries = append(l.entries, entry)
@@ -198,9 +192,7 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 		select offender_address_id, status, end_date, own_end, open from projection.address_memory
 		where offender_address_id = any (array(select offender_address_id from delius.offender_address where offender_id = any ($1)))`, l.offenders()).Query(func(rows pgx.Rows) error {
 		var m delius.Memory
-		var end *time.Time
-		_, err := pgx.ForEachRow(rows, []any{&m.AddressID, &m.Status, &end, &m.OwnEnd, &m.Open}, func() error {
-			m.End = orZero(end)
+		_, err := pgx.ForEachRow(rows, []any{&m.AddressID, &m.Status, moment{&m.End}, &m.OwnEnd, &m.Open}, func() error {
 			l.memories[m.AddressID] = m
 			return nil
 		})

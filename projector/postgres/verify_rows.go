@@ -173,7 +173,7 @@ func rowFindings(ctx context.Context, tx pgx.Tx, place projector.Place, query st
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (projector.Finding, error) {
 		f := projector.Finding{Severity: projector.Damaged, Place: place}
 		var copied bool
-		err := row.Scan(&f.Problem, &copied, &f.Row, &f.URN, &f.Referral, &f.By, &f.At, &f.CRN, &f.Offender)
+		err := row.Scan(&f.Problem, &copied, &f.Row, &f.URN, &f.Referral, &f.By, moment{&f.At}, &f.CRN, &f.Offender)
 		if f.Problem == projector.HandMade || f.Problem == projector.Twice && !copied {
 			f.Severity = projector.Edited
 		} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"casdelius/projector"
+	"casdelius/projector/postgres"
 	"casdelius/store"
 	"casdelius/store/jetstream"
 )
@@ -71,7 +72,7 @@ func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
 	config.ConnConfig.Tracer = otelpgx.NewTracer()
-	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	postgres.Settle(config.ConnConfig)
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
