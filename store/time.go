@@ -43,6 +43,24 @@ func ParseTime(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("date-time %q is neither RFC 3339 nor a local date-time such as 2022-11-30T14:53:44", clip(s))
 }
 
+// ParsePlausibleTime is [ParseTime] for a date-time that decides something or is shown:
+// it has to be [Plausible].
+func ParsePlausibleTime(s string) (time.Time, error) {
+	t, err := ParseTime(s)
+	if err == nil && !Plausible(t) {
+		return time.Time{}, fmt.Errorf("date-time %q is outside the years 1900 to 9999", clip(s))
+	}
+	return t, err
+}
+
+// Plausible says whether t lies within the years 1900 to 9999. A year before that is a
+// mistake, or a value that was never set; Delius could not show it, nor a later one.
+// At both ends London and UTC agree on the year.
+func Plausible(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 1900 && year <= 9999
+}
+
 // Date is the calendar date of t in London, as midnight UTC.
 func Date(t time.Time) time.Time {
 	y, m, d := t.In(London()).Date()

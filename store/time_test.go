@@ -96,3 +96,19 @@ func TestDateIsThatOfLondon(t *testing.T) {
 		assert.Equal(t, want+" 00:00:00 +0000 UTC", store.Date(got).String(), text)
 	}
 }
+
+func TestPlausibleTimesAreOfTheYears1900To9999(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"1900-01-01T00:00:00Z", "1900-01-01T00:00", "9999-12-31T23:59:59Z[Europe/London]"} {
+		_, err := store.ParsePlausibleTime(text)
+		require.NoError(t, err)
+	}
+	for _, text := range []string{"0001-01-01T00:00:00Z", "1899-12-31T23:59:59Z", "1900-01-01T00:30:00+01:00"} {
+		_, err := store.ParsePlausibleTime(text)
+		require.ErrorContains(t, err, text+`" is outside the years 1900 to 9999`)
+	}
+	for _, text := range []string{"9999-12-31T23:59:59-01:00", "soon", ""} {
+		_, err := store.ParsePlausibleTime(text)
+		require.Error(t, err)
+	}
+}

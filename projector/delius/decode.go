@@ -6,35 +6,53 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// reader walks through a detail body, one value after another. It takes strict JSON in
-// valid UTF-8 and compares names exactly. What nothing is kept of is checked in one go,
-// which is why there is no unmarshalling into structs here: that looks up every name,
-// and most of a detail is not used.
+// reader walks through a detail body, one value after another. It reads JSON as CAS's
+// own consumers do, which is as Jackson does: of duplicate names the last counts, a byte
+// order mark in front is ignored, a lone surrogate becomes U+FFFD. Names are compared
+// exactly. What nothing is kept of is checked in one go, which is why there is no
+// unmarshalling into structs here: that looks up every name, and most of a detail is not
+// used.
 //
-// The first thing that is wrong ends the reading: err keeps it, objects and lists have
-// nothing more in them, and texts are empty.
+// What is no JSON ends the reading: err keeps it, objects and lists have nothing more in
+// them, and texts are empty. A value of another type than expected counts as absent, and
+// is among the problems unless its name comes again.
 type reader struct {
-	json jsontext.Decoder
-	body bytes.Buffer
-	err  error
+	json     jsontext.Decoder
+	body     bytes.Buffer
+	err      error
+	problems []problem
 
 	scratch []byte // for what is escaped
 }
 
+// problem is a value that is used and is not what is wanted.
+type problem struct {
+	at     jsontext.Pointer
+	wanted string
+}
+
+const byteOrderMark = "\ufeff"
+
 // readers are scratch: making a decoder costs as much as reading a short detail.
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
-// start begins with a body. Duplicate names were refused when the event came in;
-// looking for them again would only cost. The last of them counts.
+// start begins with a body.
 func (r *reader) start(body []byte) {
-	r.body, r.err = *bytes.NewBuffer(body), nil
-	r.json.Reset(&r.body, jsontext.AllowDuplicateNames(true))
+	r.err, r.problems = nil, r.problems[:0]
+	if !utf8.Valid(body) {
+		r.err = errors.New("it is not UTF-8")
+	}
+	r.body = *bytes.NewBuffer(bytes.TrimPrefix(body, []byte(byteOrderMark)))
+	// Once the bytes are UTF-8, lone surrogates are all that is invalid in a text.
+	r.json.Reset(&r.body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 // end checks that nothing but white space follows, and says what was wrong.
@@ -48,26 +66,41 @@ func (r *reader) end() error {
 	case !errors.Is(err, io.EOF):
 		return err
 	}
+	if len(r.problems) > 0 {
+		return r.problems[0]
+	}
 	return nil
 }
 
-// members are the names of the members of the object that comes next; null has none.
-// Whoever takes a name reads or skips the value.
+// members are the names of the members of the object that comes next; null has none,
+// nor has what is no object. Whoever takes a name reads or skips the value.
 func (r *reader) members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if !r.enter('{', "an object") {
 			return
 		}
 		for r.more('}') {
-			if name := r.value(); r.err != nil || !yield(r.unquote(name)) {
+			name := r.value()
+			if r.err != nil {
+				return
+			}
+			if len(r.problems) > 0 {
+				r.forget(r.json.StackPointer())
+			}
+			if !yield(r.unquote(name)) {
 				return
 			}
 		}
 	}
 }
 
-// elements counts off the elements of the list that comes next; null has none. Whoever
-// takes one reads or skips it.
+// forget drops the problems of a member that comes again, and those within it.
+func (r *reader) forget(member jsontext.Pointer) {
+	r.problems = slices.DeleteFunc(r.problems, func(p problem) bool { return member.Contains(p.at) })
+}
+
+// elements counts off the elements of the list that comes next; null has none, nor has
+// what is no list. Whoever takes one reads or skips it.
 func (r *reader) elements() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if !r.enter('[', "a list") {
@@ -81,21 +114,22 @@ func (r *reader) elements() iter.Seq[int] {
 	}
 }
 
-// enter takes the bracket that opens what comes next. It says no if that is null.
+// enter takes the bracket that opens what comes next. It says no if that is something
+// else, which it passes over.
 func (r *reader) enter(bracket jsontext.Kind, wanted string) bool {
 	if r.err != nil {
 		return false
 	}
-	token, err := r.json.ReadToken()
-	switch kind := token.Kind(); {
-	case err != nil:
-		r.fail(err)
-	case kind == bracket:
-		return true
-	case kind != jsontext.KindNull:
-		r.mistyped(wanted)
+	if r.json.PeekKind() != bracket {
+		if value := r.value(); value != nil && value.Kind() != jsontext.KindNull {
+			r.mistyped(wanted)
+		}
+		return false
 	}
-	return false
+	if _, err := r.json.ReadToken(); err != nil {
+		r.fail(err)
+	}
+	return r.err == nil
 }
 
 // more says whether something stands before the closing bracket, which it takes.
@@ -170,20 +204,25 @@ func (r *reader) fail(err error) {
 
 // mistyped says of what was just read that it is not what was wanted.
 func (r *reader) mistyped(wanted string) {
-	where := strings.ReplaceAll(strings.TrimPrefix(string(r.json.StackPointer()), "/"), "/", ".")
+	r.problems = append(r.problems, problem{r.json.StackPointer(), wanted})
+}
+
+// Error says it to a person.
+func (p problem) Error() string {
+	where := strings.ReplaceAll(strings.TrimPrefix(string(p.at), "/"), "/", ".")
 	if where == "" {
 		where = "the body"
 	}
-	r.err = fmt.Errorf("%s is not %s", where, wanted)
+	return fmt.Sprintf("%s is not %s", where, p.wanted)
 }
 
-// unquote is what a valid JSON string says: itself where nothing is escaped. It is good
-// until the next value is read.
+// unquote is what a JSON string says: itself where nothing is escaped. It is good until
+// the next value is read.
 func (r *reader) unquote(quoted jsontext.Value) []byte {
 	if !escaped(quoted) {
 		return quoted[1 : len(quoted)-1]
 	}
-	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], []byte(quoted)) // it is valid
+	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], []byte(quoted)) // it fails only for lone surrogates, once it has replaced them
 	return r.scratch
 }
 

@@ -85,8 +85,11 @@ func (e *Event) read(body []byte) error {
 	if err := r.end(); err != nil {
 		return fmt.Errorf("detail cannot be read: %w", err)
 	}
-	if !found {
+	switch {
+	case !found:
 		return errors.New("detail has no eventDetails")
+	case problem == nil && !store.Plausible(e.At): // at is the timestamp: the others were looked at
+		return fmt.Errorf("timestamp: date-time %q is outside the years 1900 to 9999", e.At.Format(time.RFC3339))
 	}
 	return problem
 }
@@ -388,7 +391,7 @@ func needed(field, value string) (time.Time, error) {
 	if value == "" {
 		return time.Time{}, missing(field)
 	}
-	at, err := store.ParseTime(value)
+	at, err := store.ParsePlausibleTime(value)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("eventDetails.%s: %w", field, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +51,15 @@ func TestDetailThatCannotBeUsedSaysWhy(t *testing.T) {
 		"arrivedAt is missing":          {store.PersonArrived, `{"eventDetails":{}}`, "eventDetails.arrivedAt is missing"},
 		"premises are a list":           {store.PersonArrivedUpdated, `{"eventDetails":{"arrivedAt":"2024-01-01T00:00:00Z","premises":[]}}`, "premises"},
 		"departedAt is missing":         {store.PersonDeparted, `{"eventDetails":{"arrivedAt":"2024-01-01T00:00:00Z"}}`, "eventDetails.departedAt is missing"},
+		"the last recorder is a text":   {store.BookingConfirmed, `{"eventDetails":{"confirmedBy":{},"confirmedBy":"x"}}`, "eventDetails.confirmedBy is not an object"},
+		"a second is no comfort":        {store.BookingCancelled, `{"eventDetails":{"notes":1,"cancellationReason":1,"notes":"x"}}`, "eventDetails.cancellationReason is not a text"},
+		"the last details are null":     {store.ReferralSubmitted, `{"eventDetails":{},"eventDetails":null}`, "no eventDetails"},
+		"two byte order marks":          {store.ReferralSubmitted, "\ufeff\ufeff{\"eventDetails\":{}}", "cannot be read"},
+		"arrivedAt is of year 1":        {store.PersonArrived, `{"eventDetails":{"arrivedAt":"0001-01-01T00:00:00Z"}}`, `eventDetails.arrivedAt: date-time "0001-01-01T00:00:00Z" is outside the years 1900 to 9999`},
+		"expectedArrivedAt is of 1899":  {store.BookingConfirmed, `{"eventDetails":{"expectedArrivedAt":"1899-12-31T23:59:59Z"}}`, "eventDetails.expectedArrivedAt"},
+		"departedAt is of year 10000":   {store.PersonDeparted, `{"eventDetails":{"departedAt":"9999-12-31T23:59:59-01:00"}}`, "eventDetails.departedAt"},
+		"submittedAt is of 1023":        {submitted, `{"eventDetails":{"applicationUrl":"u","submittedAt":"1023-05-01T10:00:00"}}`, "eventDetails.submittedAt"},
+		"updatedAt is of 1023":          {status, `{"eventDetails":{"applicationUrl":"u","updatedAt":"1023-05-01T10:00:00","newStatus":{"label":"x"}}}`, "eventDetails.updatedAt"},
 		"a departure's postcode is odd": {store.PersonDepartedUpdated, `{"eventDetails":{"departedAt":"2024-01-01T00:00:00Z","premises":{"postcode":1}}}`, "postcode"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +117,42 @@ func TestTheLastOfDuplicateNamesCounts(t *testing.T) {
 	assert.Equal(t, delius.Officer{Kind: delius.Manager}, read.Officer)
 }
 
+func TestADetailIsReadAsJacksonReadsIt(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"a byte order mark":                   "\ufeff" + `{"eventDetails":{"notes":"x"}}`,
+		"an earlier name of another type":     `{"eventDetails":{"notes":1,"notes":{"a":[]},"notes":"x"}}`,
+		"earlier details of another type":     `{"eventDetails":7,"eventDetails":{"notes":"x"}}`,
+		"earlier details that are wrong":      `{"eventDetails":{"notes":1,"cancelledBy":{"staffCode":[]}},"eventDetails":{"notes":"x"}}`,
+		"an earlier recorder that is wrong":   `{"eventDetails":{"notes":"x","cancelledBy":{"staffCode":1},"cancelledBy":null}}`,
+		"an eventType that comes twice":       `{"eventType":"a","eventDetails":{"notes":"x"},"eventType":"a"}`,
+		"a lone surrogate in what is unused":  `{"eventDetails":{"notes":"x","more":"\ud800"},"\udc00":1}`,
+		"a lone surrogate in a name repeated": `{"\ud800":1,"eventDetails":{"notes":"x"},"\ud801":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := cancels(1, "01-01", "")
+			e.Body = []byte(body)
+			read := stored(e)
+			assert.Empty(t, read.Problem)
+			assert.Equal(t, "x", read.Text)
+			assert.Equal(t, delius.Officer{Kind: delius.Manager}, read.Officer)
+			checkDetail(t, e.Type, e.Body)
+		})
+	}
+	e := cancels(1, "01-01", "")
+	e.Body = []byte(`{"eventDetails":{"notes":"a\ud800b\udc00\ud83c\udfe0\ud83c"}}`)
+	assert.Equal(t, "a\ufffdb\ufffd🏠\ufffd", stored(e).Text)
+}
+
+func TestAnEventOfAnImplausibleYearIsLeftOut(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []store.Type{store.ReferralSubmitted, store.BookingProvisionallyMade, store.BookingConfirmed, store.BookingCancelled} {
+		e := store.Event{ID: "a", Type: kind, Referral: referral(1), CRN: "X000001", Emitted: at("0001-01-01T00:00:00Z"), Body: []byte(`{"eventDetails":{}}`)}
+		assert.Equal(t, `timestamp: date-time "0001-01-01T00:00:00Z" is outside the years 1900 to 9999`, stored(e).Problem)
+	}
+}
+
 // The ledger keeps the hash of an event, so it must stay what it is.
 func TestHashOfAnIdentityStaysTheSame(t *testing.T) {
 	t.Parallel()
@@ -133,7 +177,7 @@ func TestUnknownTypesAreNoneOfTheFoldsBusiness(t *testing.T) {
 
 // FuzzRead reads any body as the detail of an event of any type: nothing panics, no
 // text is one that PostgreSQL refuses, the second diff is empty, and the twin makes the
-// same of what is JSON.
+// same of it.
 func FuzzRead(f *testing.F) {
 	types := append(store.Types(), "accommodation.cas3.assessment.updated")
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.txt"))
@@ -152,6 +196,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(uint8(2), []byte(`{"eventDetails":null}`))
 	f.Add(uint8(7), []byte(`{"eventDetails":{"arrivedAt":"0001-01-01T00:00:00","premises":{"addressLine1":"\u0000\r\n\u2028","postcode":" "}}}`))
+	f.Add(uint8(4), []byte("\ufeff"+`{"eventDetails":{"notes":1,"notes":"\ud800\ud83c\udfe0\ud83c","x":1,"x":2},"eventDetails":{"cancelledBy":{"staffCode":1},"cancelledBy":null}}`))
+	f.Add(uint8(7), []byte(`{"eventDetails":[],"eventDetails":{"arrivedAt":"1899-12-31T23:59:59Z","arrivedAt":"9999-12-31T23:59:59","premises":{"addressLine1":"1 Long Lane","addressLine1":null}}}`))
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
 		checkDetail(t, types[int(kind)%len(types)], body)
 	})
@@ -193,10 +239,8 @@ func checkDetail(t *testing.T, kind store.Type, body []byte) {
 	now := on("12-01")
 	fake.Project(now)
 	require.Zero(t, fake.Project(now), "the second diff is empty")
-	if jsontext.Value(body).IsValid() { // with duplicate keys the two may differ
-		twin.Project(now)
-		require.Equal(t, twinShown(twin), fake.shown())
-	}
+	twin.Project(now)
+	require.Equal(t, twinShown(twin), fake.shown())
 }
 
 func checkRead(t *testing.T, e *delius.Event) {

@@ -15,15 +15,22 @@ func (t *teller) detail(o *occurrence) {
 	j.open("")
 	j.text("id", o.id)
 	j.text("timestamp", o.timestamp)
+	if t.hit(0.05) {
+		j.text("eventType", string(o.typ))
+	}
 	j.text("eventType", t.typeWithin(o.typ))
 	if o.hollow {
-		if t.hit(0.5) {
-			j.raw("eventDetails", "null")
-		}
+		j.raw("eventDetails", pick(t.dice, []string{`"x"`, "7", `[{}]`}))
 		j.close()
 		return
 	}
+	if t.hit(0.02) {
+		j.raw("eventDetails", pick(t.dice, []string{`"x"`, `{"notes":7}`, "null"}))
+	}
 	j.open("eventDetails")
+	if t.hit(0.02) {
+		j.raw("more", `["\ud800",{"a":1e400,"a":null}]`)
+	}
 	t.subject(o)
 	switch o.typ {
 	case store.ApplicationSubmitted:
@@ -43,6 +50,9 @@ func (t *teller) detail(o *occurrence) {
 	}
 	j.close()
 	j.close()
+	if t.hit(0.02) {
+		j.buf = append([]byte("\ufeff"), j.buf...)
+	}
 }
 
 // typeWithin is the type that the detail claims to have, which is at times wrong.
@@ -82,9 +92,9 @@ func (t *teller) spoil(o *occurrence) {
 	field := pick[string](t, fields)
 	switch field {
 	case "submittedAt", "updatedAt", "arrivedAt", "departedAt":
-		wrongs = append(wrongs, "null", "", `""`, `"yesterday"`, `"2024-02-30T12:00:00Z"`)
+		wrongs = append(wrongs, "null", "", `""`, `"yesterday"`, `"2024-02-30T12:00:00Z"`, `"0001-01-01T00:00:00"`, `"1899-12-31T23:59:59Z"`)
 	case "expectedArrivedAt":
-		wrongs = append(wrongs, `""`, `"yesterday"`)
+		wrongs = append(wrongs, `""`, `"yesterday"`, `"0001-01-01T00:00:00Z"`)
 	case "applicationUrl", "label":
 		wrongs = append(wrongs, "null", "")
 	}

@@ -17,7 +17,8 @@
 // present, absent, null and empty; date-times with Z, with an offset, with a Java
 // zone name and without any zone; CRNs in lower case; NOMS numbers that are null or
 // "Unknown NOMS Number"; recorders that are missing or blank; an eventType within the
-// detail that is wrong; ids that are no UUIDs or that events of several types share;
+// detail that is wrong or comes twice; eventDetails that come twice; a byte order mark,
+// lone surrogates and unused parts of any type in details; ids that are no UUIDs or that events of several types share;
 // base events raised twice; and .updated events in the same instant as their base.
 // None of that makes an event bad. Details and addresses that a contact cannot be
 // made of, and event types that nobody knows, come only in the share that [Options]

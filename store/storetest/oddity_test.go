@@ -42,7 +42,12 @@ var oddities = map[string]func(storetest.Raised, notification, detail) bool{
 	"type of the base event": func(r storetest.Raised, _ notification, d detail) bool {
 		return r.Type.Updated() && d.EventType+".updated" == string(r.Type)
 	},
-	"unknown type": func(r storetest.Raised, _ notification, _ detail) bool { return !r.Type.Known() },
+	"type that comes twice":     comesTwice("eventType"),
+	"details that come twice":   comesTwice("eventDetails"),
+	"a byte order mark":         inBody("\ufeff{"),
+	"a lone surrogate":          inBody(`"\ud800"`),
+	"unused values of any type": inBody(`"more":[`),
+	"unknown type":              func(r storetest.Raised, _ notification, _ detail) bool { return !r.Type.Known() },
 	"unknown type of a booking": func(r storetest.Raised, _ notification, d detail) bool {
 		return !r.Type.Known() && d.present("bookingId")
 	},
@@ -180,6 +185,12 @@ func contains(text string) func(storetest.Raised, notification, detail) bool {
 
 func inBody(text string) func(storetest.Raised, notification, detail) bool {
 	return func(r storetest.Raised, _ notification, _ detail) bool { return bytes.Contains(r.Body, []byte(text)) }
+}
+
+func comesTwice(name string) func(storetest.Raised, notification, detail) bool {
+	return func(r storetest.Raised, _ notification, _ detail) bool {
+		return bytes.Count(r.Body, []byte(`"`+name+`":`)) == 2
+	}
 }
 
 func stamped(is func(string) bool) func(storetest.Raised, notification, detail) bool {

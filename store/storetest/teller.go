@@ -24,7 +24,7 @@ type occurrence struct {
 	timestamp string // when it was raised, as the detail has it
 	within    naming // of the person, in the detail
 	bad       bool   // no contact can be made of the detail
-	hollow    bool   // bad in that there are no eventDetails
+	hollow    bool   // bad in that the eventDetails are no object
 	nowhere   bool   // the premises give no address
 }
 

@@ -53,8 +53,10 @@ func decode(e store.Event) (d detail, ok bool) {
 	return reader{details}.detail(e.Type, e.Emitted), true
 }
 
-// body parses a detail whole; what is no JSON object has no fields.
+// body parses a detail whole, without a byte order mark; what is no JSON object has no
+// fields. Of fields with one name the last counts.
 func body(raw []byte) map[string]any {
+	raw = bytes.TrimPrefix(raw, []byte{0xEF, 0xBB, 0xBF})
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return nil
 	}
@@ -113,6 +115,18 @@ func (r reader) time(name string) time.Time {
 	if err != nil {
 		panic(unusable{})
 	}
+	return dated(at)
+}
+
+// earliest is the first day that is believed; of the last year, 9999, ParseTime sees
+// to the end.
+var earliest = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// dated is a time that is believed.
+func dated(at time.Time) time.Time {
+	if at.Before(earliest) {
+		panic(unusable{})
+	}
 	return at
 }
 
@@ -139,18 +153,18 @@ func (r reader) detail(t store.Type, emitted time.Time) detail {
 	case store.ApplicationStatusUpdated:
 		return r.applicationStatusUpdated()
 	case store.BookingProvisionallyMade:
-		return detail{at: emitted, text: r.expectation(), recorder: r.recorder("bookedBy")}
+		return detail{at: dated(emitted), text: r.expectation(), recorder: r.recorder("bookedBy")}
 	case store.BookingConfirmed:
-		return detail{at: emitted, text: r.expectation(), recorder: r.recorder("confirmedBy")}
+		return detail{at: dated(emitted), text: r.expectation(), recorder: r.recorder("confirmedBy")}
 	case store.BookingCancelled, store.BookingCancelledUpdated:
 		text := paragraph(r.text("cancellationReason"), r.text("cancellationContext"), r.text("notes"))
-		return detail{at: emitted, text: text, recorder: r.recorder("cancelledBy")}
+		return detail{at: dated(emitted), text: text, recorder: r.recorder("cancelledBy")}
 	case store.PersonArrived, store.PersonArrivedUpdated:
 		return r.arrived()
 	case store.PersonDeparted, store.PersonDepartedUpdated:
 		return r.departed()
 	}
-	return detail{at: emitted} // a submitted CAS3 referral says nothing
+	return detail{at: dated(emitted)} // a submitted CAS3 referral says nothing
 }
 
 func (r reader) applicationSubmitted() detail {
