@@ -17,7 +17,6 @@ import (
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/store"
-	"casdelius/store/jetstream/natstest"
 )
 
 func TestEveryNotificationBecomesAnEventWithItsDetailAsServed(t *testing.T) {
@@ -134,7 +133,7 @@ func TestPoisonIsRejectedWholeWithItsReason(t *testing.T) {
 
 func TestWhatTheLogFindsTooLargeIsNoOutage(t *testing.T) {
 	t.Parallel()
-	p := setup(t, natstest.Options{MaxPayload: 64 << 10})
+	p := setup(t, 64<<10)
 	var large []string
 	for range 20 {
 		e := p.event()
@@ -156,7 +155,7 @@ func TestWhatTheLogFindsTooLargeIsNoOutage(t *testing.T) {
 
 func TestWhatIsTooLargeForAnyPlaceIsDeadLettered(t *testing.T) {
 	t.Parallel()
-	p := setup(t, natstest.Options{MaxPayload: 64 << 10})
+	p := setup(t, 64<<10)
 	noise := make([]byte, 100_000)
 	rand.NewChaCha8([32]byte{}).Read(noise)
 	p.put(t, base64.StdEncoding.EncodeToString(noise)) // no notification, and it cannot be compressed to fit

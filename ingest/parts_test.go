@@ -44,9 +44,11 @@ type parts struct {
 	client *casapi.Client
 }
 
-func setup(tb testing.TB, options ...natstest.Options) *parts {
+// setup starts the parts. The log's messages are made smaller after it was made, where
+// maxPayload says so.
+func setup(tb testing.TB, maxPayload ...int32) *parts {
 	tb.Helper()
-	p := &parts{sqs: sqstest.Start(tb), api: casapitest.Start(tb), nats: natstest.Start(tb, options...)}
+	p := &parts{sqs: sqstest.Start(tb), api: casapitest.Start(tb), nats: natstest.Start(tb)}
 	_, err := p.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
 	require.NoError(tb, err)
 	_, err = p.sqs.CreateQueue(queueName, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 10})
@@ -58,6 +60,10 @@ func setup(tb testing.TB, options ...natstest.Options) *parts {
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = p.log.Close() })
 	require.NoError(tb, p.log.Ensure(tb.Context()))
+	if len(maxPayload) > 0 {
+		require.NoError(tb, p.nats.SetMaxPayload(maxPayload[0]))
+		require.Eventually(tb, func() bool { return p.log.Ready(tb.Context()) == nil }, patience, 10*time.Millisecond)
+	}
 
 	p.queue, err = sqs.New(awssqs.NewFromConfig(p.sqs.AWSConfig()), sqs.Config{Queue: queueName})
 	require.NoError(tb, err)

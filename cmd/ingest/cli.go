@@ -55,7 +55,7 @@ Exit codes: 0 done, 1 an error or wrong usage, 130 interrupted.`
 // session is what the commands work with.
 type session struct {
 	*cli
-	stdout, stderr io.Writer
+	stdout, stderr *command.Output
 	logger         *slog.Logger
 	registry       *prometheus.Registry
 }
@@ -64,7 +64,7 @@ type session struct {
 // when ctx ends, or at a signal.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
 	var c cli
-	return command.Main(ctx, "ingest", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context) error {
+	return command.Main(ctx, "ingest", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
 		logs := stderr // the standard output is for what a tool has to say
 		if k.Command() == "run" {
 			logs = stdout

@@ -310,7 +310,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		"say which to replay":            {"rejected", "replay"},
 		"--reason and --all":             {"rejected", "replay", "--reason=no-person", "--all"},
 		"is none of":                     {"rejected", "list", "--reason=x"},
-		"Replicas is 2":                  {"rejected", "list", "--stream-replicas=2"},
+		"STREAM_REPLICAS is 2":           {"rejected", "list", "--stream-replicas=2"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, service.ExitError, run(t.Context(), args, &stdout, &stderr), "%v", args)

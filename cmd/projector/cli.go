@@ -46,14 +46,14 @@ Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 // session is what the commands work with.
 type session struct {
 	*cli
-	stdout, stderr io.Writer
+	stdout, stderr *command.Output
 	logger         *slog.Logger
 }
 
 // run parses the arguments, runs the command and gives the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
-	return command.Main(ctx, "projector", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context) error {
+	return command.Main(ctx, "projector", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
 		logs := stderr
 		if k.Command() == "run" {
 			logs = stdout

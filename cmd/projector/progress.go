@@ -3,13 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 )
 
@@ -29,9 +28,11 @@ type meter struct {
 
 const meterPause = 3 * time.Second
 
-func newMeter(to io.Writer) *meter {
-	file, isFile := to.(*os.File)
-	return &meter{to: to, fancy: isFile && term.IsTerminal(int(file.Fd()))}
+func newMeter(to *command.Output) *meter {
+	if terminal := to.Terminal(); terminal != nil {
+		return &meter{to: terminal, fancy: true}
+	}
+	return &meter{to: to}
 }
 
 var phaseNames = map[projector.Phase]string{

@@ -33,13 +33,13 @@ reference, 130 with --once: interrupted.`
 const errDiffers = command.Outcome(service.ExitChanges)
 
 // terminal is where the commands write to.
-type terminal struct{ stdout, stderr io.Writer }
+type terminal struct{ stdout, stderr *command.Output }
 
 // run parses the arguments, runs the command and gives the exit code. It stops early
 // when ctx ends, or at a signal.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
-	return command.Main(ctx, "sandbox", description, &c, args, stdout, stderr, func(ctx context.Context, k *kong.Context) error {
+	return command.Main(ctx, "sandbox", description, &c, args, stdout, stderr, func(ctx context.Context, k *kong.Context, stdout, stderr *command.Output) error {
 		err := k.Run(terminal{stdout, stderr})
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			fmt.Fprintln(stderr, "sandbox: interrupted; the same seed tells the same story from its beginning")

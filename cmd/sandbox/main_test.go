@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector/postgres/postgrestest"
 )
@@ -45,7 +46,7 @@ func TestADamagedRowIsFound(t *testing.T) {
 		return err
 	}
 	var out, errs output
-	require.ErrorIs(t, c.Run(t.Context(), terminal{&out, &errs}), errDiffers)
+	require.ErrorIs(t, c.Run(t.Context(), terminal{command.NewOutput(&out), command.NewOutput(&errs)}), errDiffers)
 	require.Contains(t, out.String(), ": 1 differences\n")
 	require.Contains(t, out.String(), "    + Notes: damaged\n")
 	require.EqualValues(t, service.ExitChanges, errDiffers)

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
+
+	"casdelius/cmd/internal/command"
 )
 
 // view is how a person follows what happens.
@@ -25,7 +26,7 @@ type view interface {
 
 // newView is a picture on a terminal, and a line every few seconds elsewhere.
 func newView(t terminal) view {
-	if f, ok := t.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := t.stdout.Terminal(); f != nil {
 		return &picture{out: f, width: func() int {
 			width, _, err := term.GetSize(int(f.Fd()))
 			if err != nil || width < 1 {
@@ -113,7 +114,7 @@ func (p *picture) show(n snapshot) {
 	}
 	width := p.width()
 	for _, row := range rows {
-		b.WriteString(clip(row, width) + toLineEnd + "\r\n")
+		b.WriteString(clip(command.Line(row), width) + toLineEnd + "\r\n")
 	}
 	b.WriteString(toEnd)
 	p.height = len(rows)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"casdelius/cmd/internal/command"
+
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector"
 )
@@ -27,7 +29,7 @@ func midway() snapshot {
 func TestElsewhereThanOnATerminalThereIsALineEveryFewSeconds(t *testing.T) {
 	t.Parallel()
 	var out, errs output
-	v := newView(terminal{&out, &errs})
+	v := newView(terminal{command.NewOutput(&out), command.NewOutput(&errs)})
 	n := midway()
 	for _, at := range []time.Duration{1, 5, 6, 9, 10} {
 		n.elapsed = at * time.Second

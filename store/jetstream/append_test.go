@@ -111,7 +111,7 @@ func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 
 func TestWhatNoServerTakesFailsForGood(t *testing.T) {
 	t.Parallel()
-	f := setupOn(t, natstest.Start(t, natstest.Options{MaxPayload: 100_000}))
+	f := setupSmall(t, 100_000)
 	large := event(1)
 	large.Body = make([]byte, 100_001)
 	_, err := f.log.Append(t.Context(), large)

@@ -2,23 +2,26 @@ package jetstream
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Config says where the log is and what is asked of it. The zero value of every field
-// but URL means its default.
+// but URL means its default. What is set by a variable of the environment is called so
+// in errors too: that is where a person can change it.
 type Config struct {
-	URL        string // NATS servers, comma-separated: nats://host:4222
-	Creds      string // credentials file; "": none
-	CA         string // PEM file of the certificate authorities to trust; "": the system's
-	MonitorURL string // the servers' monitoring ports, comma-separated: http://host:8222; "": not looked at
+	URL        string // NATS_URL: servers, comma-separated: nats://host:4222
+	Creds      string // NATS_CREDS: credentials file; "": none
+	CA         string // NATS_CA: PEM file of the certificate authorities to trust; "": the system's
+	MonitorURL string // NATS_MONITOR_URL: the servers' monitoring ports, comma-separated: http://host:8222; "": not looked at
 	Name       string // what the connection is called on the server
 
-	Replicas         int   // of both streams, 1, 3 or 5; default 3
-	MaxBytes         int64 // the size at which CAS_EVENTS is full; default 1 GiB
+	Replicas         int   // STREAM_REPLICAS: of both streams, 1, 3 or 5; default 3
+	MaxBytes         int64 // STREAM_MAX_BYTES: the size at which CAS_EVENTS is full; default 1 GiB
 	RejectedMaxBytes int64 // the size at which CAS_REJECTED is full; default 256 MiB
 
 	Timeout time.Duration // longest wait for one answer of NATS; default 10 s
@@ -40,31 +43,26 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate names the first field that cannot be used, with its value.
+// Validate names every field that cannot be used, with its value.
 func (c Config) Validate() error {
-	if err := validURLs("URL", c.URL, "nats", "tls", "ws", "wss"); err != nil {
-		return err
-	}
+	problems := []error{validURLs("NATS_URL", c.URL, "nats", "tls", "ws", "wss")}
 	if c.MonitorURL != "" {
-		if err := validURLs("MonitorURL", c.MonitorURL, "http", "https"); err != nil {
-			return err
-		}
+		problems = append(problems, validURLs("NATS_MONITOR_URL", c.MonitorURL, "http", "https"))
 	}
 	c = c.withDefaults()
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
-		return fmt.Errorf("Replicas is %d: want 1, 3 or 5", c.Replicas)
+		problems = append(problems, fmt.Errorf("STREAM_REPLICAS is %d: want 1, 3 or 5", c.Replicas))
 	}
 	for _, f := range []struct {
 		name  string
 		value int64
-		least int64
 	}{
-		{"MaxBytes", c.MaxBytes, 1},
-		{"RejectedMaxBytes", c.RejectedMaxBytes, 1},
-		{"Batch", int64(c.Batch), 1},
+		{"STREAM_MAX_BYTES", c.MaxBytes},
+		{"RejectedMaxBytes", c.RejectedMaxBytes},
+		{"Batch", int64(c.Batch)},
 	} {
-		if f.value < f.least {
-			return fmt.Errorf("%s is %d: want at least %d", f.name, f.value, f.least)
+		if f.value < 1 {
+			problems = append(problems, fmt.Errorf("%s is %d: want at least 1", f.name, f.value))
 		}
 	}
 	for _, f := range []struct {
@@ -76,31 +74,38 @@ func (c Config) Validate() error {
 		{"Linger", c.Linger},
 	} {
 		if f.value < time.Millisecond {
-			return fmt.Errorf("%s is %v: want at least 1ms", f.name, f.value)
+			problems = append(problems, fmt.Errorf("%s is %v: want at least 1ms", f.name, f.value))
 		}
 	}
 	if c.Batch > maxAckPending/2 {
-		return fmt.Errorf("Batch is %d: want at most %d", c.Batch, maxAckPending/2)
+		problems = append(problems, fmt.Errorf("Batch is %d: want at most %d", c.Batch, maxAckPending/2))
+	}
+	return errors.Join(problems...)
+}
+
+// validURLs checks a comma-separated list of URLs. A password in one is not repeated.
+func validURLs(variable, list string, schemes ...string) error {
+	for _, text := range split(list) {
+		u, err := url.Parse(text)
+		if err != nil {
+			return fmt.Errorf("%s is not a list of URLs: want %s://host:port", variable, schemes[0])
+		}
+		if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+			return fmt.Errorf("%s holds %q: want %s://host:port", variable, u.Redacted(), schemes[0])
+		}
 	}
 	return nil
 }
 
-// validURLs checks a comma-separated list of URLs. A password in one is not repeated.
-func validURLs(field, list string, schemes ...string) error {
-	for _, text := range split(list) {
-		u, err := url.Parse(text)
-		if err != nil {
-			return fmt.Errorf("%s is not a list of URLs: want %s://host:port", field, schemes[0])
-		}
-		known := false
-		for _, s := range schemes {
-			known = known || u.Scheme == s
-		}
-		if !known || u.Hostname() == "" {
-			return fmt.Errorf("%s holds %q: want %s://host:port", field, u.Redacted(), schemes[0])
+// servers are the servers of NATS_URL for a message, without passwords.
+func (c Config) servers() string {
+	list := split(c.URL)
+	for i, text := range list {
+		if u, err := url.Parse(text); err == nil {
+			list[i] = u.Redacted()
 		}
 	}
-	return nil
+	return strings.Join(list, ", ")
 }
 
 // split takes a comma-separated list apart; an empty list has one empty part.

@@ -42,13 +42,22 @@ type SettingsError struct {
 // Difference is one setting that falls short.
 type Difference struct {
 	Setting, Have, Want string
+	Do                  string // where it is not enough to change the setting
+}
+
+func (d Difference) String() string {
+	text := fmt.Sprintf("%s: have %s → want %s", d.Setting, d.Have, d.Want)
+	if d.Do != "" {
+		text += " (" + d.Do + ")"
+	}
+	return text
 }
 
 // Error names every difference.
 func (e *SettingsError) Error() string {
 	list := make([]string, len(e.Differences))
 	for i, d := range e.Differences {
-		list[i] = fmt.Sprintf("%s: have %s → want %s", d.Setting, d.Have, d.Want)
+		list[i] = d.String()
 	}
 	return fmt.Sprintf("the settings of %s do not keep events safe, change them before starting again: %s", e.Of, strings.Join(list, "; "))
 }
@@ -59,6 +68,8 @@ const (
 	codeInsufficient      js.ErrorCode = 10023
 	codeMemoryResources   js.ErrorCode = 10028
 	codeStorageResources  js.ErrorCode = 10047
+	codeNoPeers           js.ErrorCode = 10005 // fewer servers are up than a new stream has replicas
+	codeNotClustered      js.ErrorCode = 10074 // more than one replica on a server that is alone
 	codeStoreFailed       js.ErrorCode = 10077 // the description says why
 	codeHeaderTooLarge    js.ErrorCode = 10097
 	codeDuplicateInFlight js.ErrorCode = 10158 // stored perhaps, but not yet: no acknowledgement
@@ -106,8 +117,10 @@ func kindOfAnswer(answer *js.APIError) error {
 		return ErrTooLarge
 	case codeAccountResources, codeInsufficient, codeMemoryResources, codeStorageResources:
 		return ErrFull
-	case codeDuplicateInFlight:
+	case codeDuplicateInFlight, codeNoPeers:
 		return ErrUnavailable
+	case codeNotClustered:
+		return nil // a 500 all the same
 	case js.JSErrCodeConsumerCreate:
 		if strings.HasSuffix(answer.Description, "can not be updated") {
 			return nil // a 500 all the same

@@ -1,10 +1,15 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,6 +32,10 @@ type Log struct {
 	conn   *nats.Conn
 	js     js.JetStream
 	logger *slog.Logger
+
+	watching sync.WaitGroup
+	unwatch  func()
+	found    atomic.Pointer[findings] // by the last look at the settings
 }
 
 // Connect connects to one of the servers of cfg and fails with [ErrUnavailable] if
@@ -35,12 +44,15 @@ type Log struct {
 // being buffered where a crash would lose it.
 func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("configuration of the log: %w", err)
+		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if err := readable(cfg); err != nil {
+		return nil, err
+	}
 	conn, err := dial(ctx, cfg, logger)
 	if err != nil {
-		return nil, translate("connect to NATS", err)
+		return nil, translate(cfg.connecting(err), err)
 	}
 	stream, err := js.New(conn,
 		js.WithDefaultTimeout(cfg.Timeout),
@@ -51,7 +63,35 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, error)
 		conn.Close()
 		return nil, translate("use JetStream", err)
 	}
-	return &Log{cfg: cfg, conn: conn, js: stream, logger: logger}, nil
+	return &Log{cfg: cfg, conn: conn, js: stream, logger: logger, unwatch: func() {}}, nil
+}
+
+// readable says whether the files that the configuration names can be read: a file that
+// cannot is a mistake, not an outage.
+func readable(cfg Config) error {
+	var problems []error
+	for _, f := range []struct{ variable, path string }{{"NATS_CREDS", cfg.Creds}, {"NATS_CA", cfg.CA}} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.ReadFile(f.path); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", f.variable, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// connecting says what was tried when connecting failed, and which variable says so.
+func (c Config) connecting(err error) string {
+	doing := "connect to NATS at " + c.servers() + " (NATS_URL"
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired), errors.Is(err, nats.ErrNoUserCB):
+		doing += ", NATS_CREDS " + cmp.Or(c.Creds, "is not set")
+	case errors.As(err, &unknown):
+		doing += ", NATS_CA " + cmp.Or(c.CA, "is not set")
+	}
+	return doing + ")"
 }
 
 // dial opens the connection. The client library knows no contexts: the time that ctx
@@ -119,6 +159,8 @@ const flushTime = time.Second
 // Close hands what is still buffered to the server, which takes at most a second, and
 // disconnects. Followers are to be closed before.
 func (l *Log) Close() error {
+	l.unwatch()
+	l.watching.Wait()
 	defer l.conn.Close()
 	if !l.conn.IsConnected() {
 		return nil // nothing is buffered while disconnected

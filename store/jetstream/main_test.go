@@ -80,6 +80,16 @@ func setupOn(tb testing.TB, server *natstest.Server, change ...func(*jetstream.C
 	return fixture{server, config, log}
 }
 
+// setupSmall is setup on a server whose largest message was made smaller than a log is
+// made with.
+func setupSmall(tb testing.TB, maxPayload int32) fixture {
+	tb.Helper()
+	f := setup(tb)
+	require.NoError(tb, f.server.SetMaxPayload(maxPayload))
+	f.log = connect(tb, f.config)
+	return f
+}
+
 // connect gives a log of its own connection, which ends with the test.
 func connect(tb testing.TB, config jetstream.Config) *jetstream.Log {
 	tb.Helper()

@@ -83,7 +83,7 @@ func TestAReplayIsMarkedAndTheMessageStays(t *testing.T) {
 
 func TestARejectedMessageThatDoesNotFitIsCompressed(t *testing.T) {
 	t.Parallel()
-	f := setupOn(t, natstest.Start(t, natstest.Options{MaxPayload: 64 << 10}))
+	f := setupSmall(t, 64<<10)
 	body := bytes.Repeat([]byte("notification "), 20_000)
 	require.NoError(t, f.log.Reject(t.Context(), store.Rejection{Reason: store.Malformed, MessageID: "large", Body: body}))
 	list := rejected(t, f.log)

@@ -16,27 +16,54 @@ import (
 // duplicateWindow is how long a stream knows a message id again.
 const duplicateWindow = time.Hour
 
-// ampleMaxPayload is what a detail of 512 KiB, or a message of the queue of 1 MiB once
-// compressed, always fits into.
-const ampleMaxPayload = 1 << 20
+// What a message of NATS must have room for: an event with the largest detail that is
+// fetched, 512 KiB, and as much of headers as a stream takes; and, to have room for
+// rejected messages too, 1 MiB that does not compress.
+const (
+	leastMaxPayload = 512<<10 + 64<<10
+	ampleMaxPayload = 8 << 20
+)
 
-// Ensure makes the two streams where they are missing and checks those that exist, the
-// version of the server, and whether it waits for the disk before it acknowledges.
-// What falls short is a [SettingsError]; all of them are joined, so that an operator
-// sees the whole list at once. Nothing that exists is ever changed: whoever set it had
-// a reason, and some of it cannot be undone.
+// Ensure makes the two streams where they are missing and looks at all that has to be so
+// for events to be kept: the streams that exist, the version of the server, the size of a
+// message, and whether the servers wait for the disk before they acknowledge. What would
+// lose events is a [SettingsError]; all of them are joined, so that an operator sees the
+// whole list at once. What could is logged as one warning. Nothing that exists is ever
+// changed: whoever set it had a reason, and some of it cannot be undone.
 func (l *Log) Ensure(ctx context.Context) error {
+	found := l.inspect(ctx, l.makeStream)
+	found.warn(ctx, l.logger)
+	return found.err()
+}
+
+// inspect reads everything that has to be so; stream gives each of the two streams.
+func (l *Log) inspect(ctx context.Context, stream func(context.Context, js.StreamConfig) (js.Stream, error)) *findings {
+	var found findings
+	of := "the NATS server at " + l.conn.ConnectedUrlRedacted()
 	if v := l.conn.ConnectedServerVersion(); !supported(v) {
-		return &SettingsError{"the NATS server", []Difference{{"version", v, oldestServer + " or later"}}}
+		found.refuse(of, Difference{Setting: "version", Have: v, Want: oldestServer + " or later"})
+		return &found
 	}
-	if size := l.conn.MaxPayload(); size < ampleMaxPayload {
-		l.logger.Warn("the server's max_payload is small: large details and rejected messages will not fit", "bytes", size, "want", ampleMaxPayload)
+	payload := Difference{Setting: "max_payload", Have: fmt.Sprint(l.conn.MaxPayload()), Want: fmt.Sprint(ampleMaxPayload)}
+	switch size := l.conn.MaxPayload(); {
+	case size < leastMaxPayload:
+		payload.Do = "events with a large detail would be rejected"
+		found.refuse(of, payload)
+	case size < ampleMaxPayload:
+		payload.Do = "a rejected message may not fit"
+		found.doubt(of + ": " + payload.String())
 	}
-	return errors.Join(
-		l.ensureStream(ctx, l.eventsConfig()),
-		l.ensureStream(ctx, l.rejectedConfig()),
-		l.checkSync(ctx),
-	)
+	for _, want := range []js.StreamConfig{l.eventsConfig(), l.rejectedConfig()} {
+		s, err := stream(ctx, want)
+		if err != nil {
+			found.fail(err)
+			continue
+		}
+		// A stream that was just made is looked at too: a server may ignore what it does not know.
+		found.refuse("stream "+want.Name, shortfalls(s.CachedInfo().Config, want)...)
+	}
+	l.inspectDisks(ctx, &found)
+	return &found
 }
 
 func (l *Log) eventsConfig() js.StreamConfig {
@@ -68,7 +95,8 @@ func (l *Log) streamConfig(name, description, subjects string, maxBytes int64) j
 	}
 }
 
-func (l *Log) ensureStream(ctx context.Context, want js.StreamConfig) error {
+// makeStream gives a stream, which it makes if it is missing.
+func (l *Log) makeStream(ctx context.Context, want js.StreamConfig) (js.Stream, error) {
 	stream, err := l.js.Stream(ctx, want.Name)
 	if errors.Is(err, js.ErrStreamNotFound) {
 		stream, err = l.js.CreateStream(ctx, want)
@@ -76,14 +104,38 @@ func (l *Log) ensureStream(ctx context.Context, want js.StreamConfig) error {
 			stream, err = l.js.Stream(ctx, want.Name)
 		}
 	}
-	if err != nil {
-		return translate("make or look at stream "+want.Name, err)
+	return stream, l.notMade(want, err)
+}
+
+// notMade translates the error of making a stream, with what to do where that is known.
+func (l *Log) notMade(want js.StreamConfig, err error) error {
+	doing := "make or look at stream " + want.Name
+	var answer js.JetStreamError
+	if !errors.As(err, &answer) || answer.APIError() == nil {
+		return translate(doing, err)
 	}
-	// A stream that was just made is checked too: a server may ignore what it does not know.
-	if short := shortfalls(stream.CachedInfo().Config, want); len(short) > 0 {
-		return &SettingsError{"stream " + want.Name, short}
+	switch answer.APIError().ErrorCode {
+	case codeNotClustered:
+		return &SettingsError{"the NATS server at " + l.conn.ConnectedUrlRedacted(), []Difference{{
+			Setting: "STREAM_REPLICAS", Have: fmt.Sprintf("%d, but no cluster", want.Replicas),
+			Want: "1, or a cluster behind NATS_URL", Do: "the server says: " + answer.APIError().Description,
+		}}}
+	case codeNoPeers:
+		doing += fmt.Sprintf(": STREAM_REPLICAS is %d, and fewer servers are up in the cluster behind NATS_URL", want.Replicas)
 	}
-	return nil
+	return translate(doing, err)
+}
+
+// existingStream gives a stream, and makes none.
+func (l *Log) existingStream(ctx context.Context, want js.StreamConfig) (js.Stream, error) {
+	stream, err := l.js.Stream(ctx, want.Name)
+	return stream, translate("look at stream "+want.Name, err)
+}
+
+// variables are what else may be changed about a setting.
+var variables = map[string]string{
+	"num_replicas": "or set STREAM_REPLICAS to fewer",
+	"max_bytes":    "or, of CAS_EVENTS, set STREAM_MAX_BYTES to less",
 }
 
 // shortfalls lists the settings in which have is weaker than want. More is fine: more
@@ -92,7 +144,7 @@ func shortfalls(have, want js.StreamConfig) []Difference {
 	var list []Difference
 	need := func(ok bool, setting string, have, want any) {
 		if !ok {
-			list = append(list, Difference{setting, fmt.Sprint(have), fmt.Sprint(want)})
+			list = append(list, Difference{Setting: setting, Have: fmt.Sprint(have), Want: fmt.Sprint(want), Do: variables[setting]})
 		}
 	}
 	unlimited := func(n int64) bool { return n <= 0 }

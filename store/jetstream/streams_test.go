@@ -3,13 +3,16 @@ package jetstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,12 +133,119 @@ func TestEnsureDoesNotTakeSilenceForSafety(t *testing.T) {
 	require.ErrorIs(t, connect(t, config).Ensure(t.Context()), jetstream.ErrUnavailable)
 }
 
+func TestEnsureTakesAServerOfAClusterThatIsDown(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Cluster(t)
+	var monitors []string
+	for _, s := range servers {
+		monitors = append(monitors, s.MonitorURL())
+	}
+	config := jetstream.Config{URL: natstest.URLs(servers), MonitorURL: strings.Join(monitors, ","), Replicas: 3}
+	require.NoError(t, connect(t, config).Ensure(t.Context()))
+
+	servers[0].Stop()
+	said := &lines{}
+	log, err := jetstream.Connect(t.Context(), config, slog.New(slog.NewTextHandler(said, nil)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	require.Eventually(t, func() bool { // until the others have a leader again
+		err := log.Ensure(t.Context())
+		return err == nil || !errors.Is(err, jetstream.ErrUnavailable)
+	}, patience, 50*time.Millisecond)
+	require.NoError(t, log.Ensure(t.Context()))
+	require.Contains(t, said.String(), "level=WARN")
+	require.Contains(t, said.String(), strings.TrimPrefix(servers[0].MonitorURL(), "http://"))
+}
+
+func TestEnsureNamesTheReplicasThatAServerAloneCannotHave(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	for _, monitor := range []string{server.MonitorURL(), "http://127.0.0.1:1"} {
+		err := connect(t, jetstream.Config{URL: server.URL(), MonitorURL: monitor, Replicas: 3}).Ensure(t.Context())
+		require.Equal(t, map[string][]string{"the NATS server at " + server.URL(): {"STREAM_REPLICAS"}}, shortfalls(err))
+		require.ErrorContains(t, err, "STREAM_REPLICAS: have 3, but no cluster → want 1, or a cluster behind NATS_URL")
+		require.ErrorContains(t, err, "replicas > 1 not supported in non-clustered mode")
+	}
+}
+
+func TestEnsureRefusesMessagesTooSmallForAnEventAndWarnsOfSmallOnes(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int32]string{500 << 10: "refused", 1 << 20: "warned of", 8 << 20: "fine"} {
+		server := natstest.Start(t, natstest.Options{MaxPayload: size})
+		said := &lines{}
+		log, err := jetstream.Connect(t.Context(), jetstream.Config{URL: server.URL(), MonitorURL: server.MonitorURL(), Replicas: 1},
+			slog.New(slog.NewTextHandler(said, nil)))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = log.Close() })
+		err = log.Ensure(t.Context())
+		got := "fine"
+		if said.String() != "" {
+			require.Contains(t, said.String(), fmt.Sprintf("max_payload: have %d → want 8388608", size))
+			got = "warned of"
+		}
+		if err != nil {
+			require.Equal(t, map[string][]string{"the NATS server at " + server.URL(): {"max_payload"}}, shortfalls(err))
+			got = "refused"
+		}
+		require.Equal(t, want, got, "%d bytes", size)
+	}
+}
+
+func TestSettingsThatAreChangedAreTold(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	said := &lines{}
+	log, err := jetstream.Connect(t.Context(), f.config, slog.New(slog.NewTextHandler(said, nil)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	require.NoError(t, log.Ensure(t.Context()))
+	log.Watch(5 * time.Millisecond)
+	require.NoError(t, log.Settings(t.Context()))
+
+	_, vendor := raw(t, f.server.URL())
+	stream, err := vendor.Stream(t.Context(), jetstream.EventsStream)
+	require.NoError(t, err)
+	weak := stream.CachedInfo().Config
+	weak.MaxAge = 24 * time.Hour
+	_, err = vendor.UpdateStream(t.Context(), weak)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return log.Settings(t.Context()) != nil }, patience, time.Millisecond)
+	require.ErrorContains(t, log.Settings(t.Context()), "max_age: have 24h0m0s → want none")
+
+	weak.MaxAge = 0
+	_, err = vendor.UpdateStream(t.Context(), weak)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return log.Settings(t.Context()) == nil }, patience, time.Millisecond)
+	require.NoError(t, log.Close())
+	require.Equal(t, 1, strings.Count(said.String(), "max_age"), "it is said once")
+}
+
+// lines are what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestConnectFailsWhereNothingListens(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	server.Stop()
 	_, err := jetstream.Connect(t.Context(), jetstream.Config{URL: server.URL()}, slog.New(slog.DiscardHandler))
 	require.ErrorIs(t, err, jetstream.ErrUnavailable)
+	require.ErrorContains(t, err, "NATS_URL")
+	require.ErrorContains(t, err, server.URL())
 }
 
 func TestConnectHeedsItsContext(t *testing.T) {
@@ -149,12 +259,12 @@ func TestConnectHeedsItsContext(t *testing.T) {
 func TestConfigNamesTheFieldThatIsWrong(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]jetstream.Config{
-		`URL holds ""`:                            {},
-		`URL holds "http://x:1"`:                  {URL: "http://x:1"},
-		`URL holds "nope://u:xxxxx@x"`:            {URL: "nats://a, nope://u:secret@x"},
-		`MonitorURL holds "nats://x"`:             {URL: "nats://x", MonitorURL: "nats://x"},
-		`Replicas is 2`:                           {URL: "nats://x", Replicas: 2},
-		`MaxBytes is -1`:                          {URL: "nats://x", MaxBytes: -1},
+		`NATS_URL holds ""`:                       {},
+		`NATS_URL holds "http://x:1"`:             {URL: "http://x:1"},
+		`NATS_URL holds "nope://u:xxxxx@x"`:       {URL: "nats://a, nope://u:secret@x"},
+		`NATS_MONITOR_URL holds "nats://x"`:       {URL: "nats://x", MonitorURL: "nats://x"},
+		`STREAM_REPLICAS is 2`:                    {URL: "nats://x", Replicas: 2},
+		`STREAM_MAX_BYTES is -1`:                  {URL: "nats://x", MaxBytes: -1},
 		`Batch is 10001`:                          {URL: "nats://x", Batch: 10001},
 		`AckWait is 1ns: want at least 1ms`:       {URL: "nats://x", AckWait: 1},
 		`RejectedMaxBytes is -5: want at least 1`: {URL: "nats://x", RejectedMaxBytes: -5},
@@ -162,6 +272,23 @@ func TestConfigNamesTheFieldThatIsWrong(t *testing.T) {
 		require.ErrorContains(t, c.Validate(), want)
 	}
 	require.NoError(t, jetstream.Config{URL: "tls://a:4222,nats://u:p@b"}.Validate())
+
+	err := jetstream.Config{URL: "x", MonitorURL: "y", Replicas: 2, MaxBytes: -1}.Validate()
+	for _, variable := range []string{"NATS_URL", "NATS_MONITOR_URL", "STREAM_REPLICAS", "STREAM_MAX_BYTES"} {
+		require.ErrorContains(t, err, variable, "all are named at once")
+	}
+}
+
+func TestConnectNamesTheFileThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	none := filepath.Join(t.TempDir(), "none")
+	for variable, c := range map[string]jetstream.Config{"NATS_CREDS": {Creds: none}, "NATS_CA": {CA: none}} {
+		c.URL = "nats://127.0.0.1:1"
+		_, err := jetstream.Connect(t.Context(), c, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, err, variable)
+		require.ErrorContains(t, err, none)
+		require.NotErrorIs(t, err, jetstream.ErrUnavailable, "waiting does not help")
+	}
 }
 
 func TestInfoTellsOneStreamFromAnother(t *testing.T) {

@@ -58,11 +58,28 @@ func (o Outcome) Error() string { return fmt.Sprintf("exit code %d", int(o)) }
 // exit is what kong panics with instead of ending the process.
 type exit int
 
+// Run is a command that was parsed. What it writes is looked at when it ends.
+type Run func(ctx context.Context, command *kong.Context, stdout, stderr *Output) error
+
 // Main parses the arguments into cli, a pointer to a struct of kong, and hands the
 // command that they name to run. It gives the exit code: 0 for no error, that of an
-// [Outcome], 130 if ctx or a signal ended it, 1 for any other error and for wrong
-// usage. A second signal exits at once.
-func Main(ctx context.Context, name, description string, cli any, args []string, stdout, stderr io.Writer, run func(context.Context, *kong.Context) error) (code int) {
+// [Outcome], 130 if ctx or a signal ended it, 1 for any other error, for wrong usage, and
+// where the standard output could not be written. A second signal exits at once.
+func Main(ctx context.Context, name, description string, cli any, args []string, stdout, stderr io.Writer, run Run) int {
+	ctx, stop := service.Signals(ctx)
+	defer stop()
+	out, errs := NewOutput(stdout), NewOutput(stderr)
+	defer errs.Close() //nolint:errcheck // there is nowhere left to say it
+	code := execute(ctx, name, description, cli, args, out, errs, run)
+	if err := out.Close(); err != nil {
+		fmt.Fprintf(errs, "%s: not all of the output was written: %v\n", name, err)
+		return service.ExitError
+	}
+	return code
+}
+
+// execute runs the command and says on stderr why it failed.
+func execute(ctx context.Context, name, description string, cli any, args []string, stdout, stderr *Output, run Run) (code int) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -72,21 +89,20 @@ func Main(ctx context.Context, name, description string, cli any, args []string,
 			panic(r)
 		}
 	}()
-	ctx, stop := service.Signals(ctx)
-	defer stop()
-	parser, err := kong.New(cli, kong.Name(name), kong.Description(description), kong.UsageOnError(),
+	parser, err := kong.New(cli, kong.Name(name), kong.Description(description), kong.UsageOnError(), refuseBlank(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		panic(err) // unreachable: the struct is wrong
 	}
+	ignoreBlankVariables(parser.Model.Node)
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, name)
 		return service.ExitError
 	}
 	var outcome Outcome
-	switch err := run(ctx, command); {
+	switch err := run(ctx, command, stdout, stderr); {
 	case err == nil:
 		return service.ExitOK
 	case errors.As(err, &outcome):

@@ -129,6 +129,14 @@ func (s *Server) start() error {
 	return nil
 }
 
+// SetMaxPayload changes the largest message, as an operator who starts the server again
+// on a changed configuration.
+func (s *Server) SetMaxPayload(bytes int32) error {
+	s.Stop()
+	s.options.MaxPayload = bytes
+	return s.Restart()
+}
+
 // Stop stops the server as an operator would; the streams stay.
 func (s *Server) Stop() {
 	if s.running != nil {
