@@ -17,7 +17,7 @@ type History struct {
 	Missing   delius.Cause // why not
 	Referrals []store.Referral
 	Events    []Recorded // of unknown types too; in no order
-	Case      delius.Case
+	Case      delius.Current
 	Outcome   delius.Outcome // what a look now would decide
 	Due       bool           // that look is yet to come
 	Conflicts []Conflict

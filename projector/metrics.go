@@ -70,7 +70,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	for _, name := range names {
 		m.telemetry.WithLabelValues(name)
 	}
-	for _, kind := range []delius.NoticeKind{delius.ContactAlreadyExists, delius.StaffNotInTeam, delius.AdoptedDiffers} {
+	for _, kind := range []delius.ObservationKind{delius.ContactAlreadyExists, delius.StaffNotInTeam, delius.AdoptedDiffers} {
 		m.telemetry.WithLabelValues(string(kind))
 	}
 	return m

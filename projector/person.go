@@ -66,7 +66,7 @@ type Step interface {
 	People() []Person
 	// Standing loads what stands in Delius and in the ledger for what is desired of
 	// each of People, in their order.
-	Standing(ctx context.Context, desired []delius.Desired) ([]delius.Case, delius.References, error)
+	Standing(ctx context.Context, desired []delius.Desired) ([]delius.Current, delius.References, error)
 	// Apply writes what was decided, clears the marks of who was due, and commits.
 	Apply(ctx context.Context, decisions []Decision, now time.Time) (Applied, error)
 	// Rollback ends a step that was not applied. After Apply it does nothing.

@@ -86,7 +86,7 @@ func (t *Tally) decision(o *delius.Outcome) {
 	}
 	t.Conflicts += len(o.Conflicts)
 	t.Parked += len(o.Parked)
-	for _, n := range o.Notices {
+	for _, n := range o.Observations {
 		if n.Kind == delius.AdoptedDiffers {
 			t.AdoptedDiffers++
 		}

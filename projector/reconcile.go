@@ -41,7 +41,7 @@ func (p *Projector) reconcile(ctx context.Context, pick Pick) (Report, error) {
 	decisions := make([]Decision, len(people))
 	for i := range people {
 		outcome := delius.Diff(desired[i], cases[i], refs)
-		recognise(people[i].Fresh, cases[i].ContactLedger)
+		recognise(people[i].Fresh, cases[i].AppliedContacts)
 		report.Events += len(people[i].Events)
 		decisions[i] = Decision{Person: people[i], Outcome: outcome, Applied: applied(people[i].Fresh, outcome)}
 		report.Changes += len(outcome.Changes)
@@ -86,7 +86,7 @@ func applied(fresh []Fresh, outcome delius.Outcome) []Fresh {
 }
 
 // recognise marks the fresh events that the ledger was folded from.
-func recognise(fresh []Fresh, ledger map[string]delius.ContactLedger) {
+func recognise(fresh []Fresh, ledger map[string]delius.AppliedContact) {
 	for i := range fresh {
 		key := fresh[i].Key
 		if kind := delius.KindOf(key.Type); kind != nil {

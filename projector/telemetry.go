@@ -72,7 +72,7 @@ func (p *Projector) tellPerson(d *Decision, now time.Time, quiet bool) {
 			p.logger.Info(name, "crn", d.Person.CRN, "eventType", string(f.Key.Type), "referral", f.Key.Referral.String(), "eventId", f.Key.ID)
 		}
 	}
-	for _, n := range d.Outcome.Notices {
+	for _, n := range d.Outcome.Observations {
 		if quiet || n.Kind == delius.ContactAlreadyExists && !urns[n.URN] {
 			continue // told when it was first seen
 		}

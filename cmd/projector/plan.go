@@ -147,7 +147,7 @@ func rowsOf(d *projector.Decision) (rows []row) {
 	for _, change := range d.Outcome.Changes {
 		rows = append(rows, fieldsOf(d.Person.CRN, change)...)
 	}
-	for _, n := range d.Outcome.Notices {
+	for _, n := range d.Outcome.Observations {
 		of := row{What: noticeNames[n.Kind], CRN: d.Person.CRN, URN: n.URN, Address: n.AddressID, Why: n.Text}
 		if len(n.Fields) == 0 {
 			rows = append(rows, of)
@@ -171,7 +171,7 @@ func rowsOf(d *projector.Decision) (rows []row) {
 	return rows
 }
 
-var noticeNames = map[delius.NoticeKind]string{
+var noticeNames = map[delius.ObservationKind]string{
 	delius.ContactAlreadyExists: "contact-already-exists",
 	delius.StaffNotInTeam:       "staff-not-in-team",
 	delius.AdoptedDiffers:       "adopted-differs",
@@ -188,11 +188,11 @@ func fieldsOf(crn string, change delius.Change) []row {
 	of := row{CRN: crn}
 	switch c := change.(type) {
 	case *delius.InsertContact:
-		of.What, of.URN, of.Referral = "insert-contact", c.Row.URN, c.Ledger.Referral.String()
+		of.What, of.URN, of.Referral = "insert-contact", c.Row.URN, c.Applied.Referral.String()
 	case *delius.UpdateContact:
 		of.What, of.URN, of.Contact = "update-contact", c.Row.URN, c.Row.ID
 	case *delius.InsertAddress:
-		of.What, of.Referral = "insert-address", c.Ledger.Booking.String()
+		of.What, of.Referral = "insert-address", c.Applied.Booking.String()
 	case *delius.UpdateAddress:
 		of.What, of.Address = "update-address", c.Row.ID
 	}

@@ -13,7 +13,7 @@ import (
 type stay struct {
 	*Stay
 	row   *AddressRow // that it owns; nil if there is none yet
-	entry AddressLedger
+	entry AppliedAddress
 	fresh bool // adopted now
 	gone  bool // the ledger's row is gone, or deleted on somebody else
 
@@ -27,7 +27,7 @@ type stay struct {
 
 // addresses decides about every address row of the person.
 func (d *differ) addresses(wanted []Stay) {
-	a := addresses{differ: d, owners: map[int64]store.Referral{}, ledger: maps.Clone(d.have.AddressLedger)}
+	a := addresses{differ: d, owners: map[int64]store.Referral{}, ledger: maps.Clone(d.have.AppliedAddresses)}
 	for i := range d.have.Addresses {
 		a.rows = append(a.rows, &d.have.Addresses[i])
 	}
@@ -43,14 +43,14 @@ func (d *differ) addresses(wanted []Stay) {
 	}
 	a.settle(a.claims(stays))
 	for _, s := range stays {
-		a.remember(s)
+		a.recordApplied(s)
 	}
 }
 
 type addresses struct {
 	*differ
 	rows   []*AddressRow // by number
-	ledger map[store.Referral]AddressLedger
+	ledger map[store.Referral]AppliedAddress
 	owners map[int64]store.Referral // of rows
 	latest []store.Key              // the events of the stay that began last
 }
@@ -121,7 +121,7 @@ func (a *addresses) adopt(stays []*stay) {
 	for _, fits := range passes {
 		for _, s := range without {
 			if s.row == nil && s.Arrived {
-				a.take(s, false, func(row *AddressRow) bool { return s.Lines.samePlace(row.Lines) && fits(s, row) })
+				a.adoptRow(s, false, func(row *AddressRow) bool { return s.Lines.samePlace(row.Lines) && fits(s, row) })
 			}
 		}
 	}
@@ -129,18 +129,18 @@ func (a *addresses) adopt(stays []*stay) {
 	for _, s := range without {
 		if s.row == nil && !s.HasBase && len(s.Named) > 0 {
 			at := s.Named[0]
-			a.take(s, true, func(row *AddressRow) bool { return !row.Deleted && a.open(row) && at.Lines.samePlace(row.Lines) })
+			a.adoptRow(s, true, func(row *AddressRow) bool { return !row.Deleted && a.open(row) && at.Lines.samePlace(row.Lines) })
 		}
 	}
 	for _, s := range without {
 		if s.row == nil && !s.HasBase && len(s.Named) == 0 {
-			a.takeOnly(s)
+			a.adoptOnlyRow(s)
 		}
 	}
 }
 
-// takeOnly gives a booking whose events name no place the person's only open row.
-func (a *addresses) takeOnly(s *stay) {
+// adoptOnlyRow gives a booking whose events name no place the person's only open row.
+func (a *addresses) adoptOnlyRow(s *stay) {
 	open := func(row *AddressRow) bool { return !row.Deleted && a.open(row) }
 	count := 0
 	for _, row := range a.rows {
@@ -149,7 +149,7 @@ func (a *addresses) takeOnly(s *stay) {
 		}
 	}
 	if count == 1 {
-		a.take(s, true, open)
+		a.adoptRow(s, true, open)
 	}
 }
 
@@ -161,15 +161,15 @@ func (a *addresses) free(row *AddressRow) bool {
 		(row.Status == MainStatus || row.Status == PreviousStatus || row.Status == ProposedStatus)
 }
 
-// take gives the stay the first free row that fits: live before deleted, then by
+// adoptRow gives the stay the first free row that fits: live before deleted, then by
 // number.
-func (a *addresses) take(s *stay, provisional bool, fits func(*AddressRow) bool) {
+func (a *addresses) adoptRow(s *stay, provisional bool, fits func(*AddressRow) bool) {
 	for _, deleted := range []bool{false, true} {
 		for _, row := range a.rows {
 			if row.Deleted == deleted && a.free(row) && fits(row) && (!deleted || a.deletedFor(s, row)) {
 				a.owners[row.ID] = s.Booking
 				s.row, s.fresh = row, true
-				s.entry = AddressLedger{Booking: s.Booking, AddressID: row.ID, Lines: s.Lines, Start: s.Start, Departure: s.ends(row.Start), Provisional: provisional}
+				s.entry = AppliedAddress{Booking: s.Booking, AddressID: row.ID, Lines: s.Lines, Start: s.Start, Departure: s.ends(row.Start), Provisional: provisional}
 				if !s.Arrived {
 					s.entry.Lines, s.entry.Start = row.Lines.normal(), row.Start
 				}
@@ -183,7 +183,7 @@ func (a *addresses) take(s *stay, provisional bool, fits func(*AddressRow) bool)
 // stay whose own is gone, and none that we once wrote for anything else: both times it may
 // be one that had to go because its booking was somebody else's.
 func (a *addresses) deletedFor(s *stay, row *AddressRow) bool {
-	return !s.gone && (!a.knows(row) || a.ledger[s.Booking].AddressID == row.ID)
+	return !s.gone && (!a.wroteTerm(row) || a.ledger[s.Booking].AddressID == row.ID)
 }
 
 // normal is the lines without white space at their ends.
@@ -235,8 +235,8 @@ func (a *addresses) merge(s *stay) {
 
 func keysOfStay(s *Stay) []store.Key { return slices.Concat(s.arrivedBy, s.departedBy) }
 
-// remember moves the ledger of a stay whose row stands.
-func (a *addresses) remember(s *stay) {
+// recordApplied moves the ledger of a stay whose row stands.
+func (a *addresses) recordApplied(s *stay) {
 	if s.row == nil {
 		return
 	}
@@ -247,7 +247,7 @@ func (a *addresses) remember(s *stay) {
 	entry.Departure, entry.Events = s.departure, s.Hashes
 	was, known := a.ledger[s.Booking]
 	if !known || !entry.equal(&was) {
-		a.out.AddressLedger = append(a.out.AddressLedger, entry)
+		a.out.AppliedAddresses = append(a.out.AppliedAddresses, entry)
 	}
 	if s.fresh && s.Arrived {
 		a.adoptedDiffers("", s.row.ID, s.differing())
@@ -265,7 +265,7 @@ func (s *stay) differing() (fields []Field) {
 	return fields
 }
 
-func (l *AddressLedger) equal(o *AddressLedger) bool {
+func (l *AppliedAddress) equal(o *AppliedAddress) bool {
 	return l.AddressID == o.AddressID && l.Lines == o.Lines && l.Start.Equal(o.Start) && l.Departure.Equal(o.Departure) &&
 		l.Provisional == o.Provisional && slices.Equal(l.Events, o.Events)
 }

@@ -28,7 +28,7 @@ type InsertContact struct {
 	Kind   *Kind
 	Type   ContactType
 	Row    ContactRow
-	Ledger ContactLedger
+	Applied AppliedContact
 	Fields []Field
 }
 
@@ -42,7 +42,7 @@ type UpdateContact struct {
 // InsertAddress inserts the address row of a stay.
 type InsertAddress struct {
 	Row    AddressRow
-	Ledger AddressLedger
+	Applied AppliedAddress
 	Fields []Field
 }
 
@@ -105,19 +105,19 @@ type Parked struct {
 	Problem  string      // for a person: what is missing, with its value
 }
 
-// NoticeKind is something to tell about a row that is no failure.
-type NoticeKind string
+// ObservationKind is something to tell about a row that is no failure.
+type ObservationKind string
 
 // The kinds of notice.
 const (
-	ContactAlreadyExists NoticeKind = "ContactAlreadyExists" // another live row under the URN
-	StaffNotInTeam       NoticeKind = "StaffNotInTeam"       // used all the same
-	AdoptedDiffers       NoticeKind = "AdoptedDiffers"       // an adopted row that says otherwise
+	ContactAlreadyExists ObservationKind = "ContactAlreadyExists" // another live row under the URN
+	StaffNotInTeam       ObservationKind = "StaffNotInTeam"       // used all the same
+	AdoptedDiffers       ObservationKind = "AdoptedDiffers"       // an adopted row that says otherwise
 )
 
-// Notice tells about one row.
-type Notice struct {
-	Kind      NoticeKind
+// Observation tells about one row.
+type Observation struct {
+	Kind      ObservationKind
 	URN       string
 	AddressID int64
 	Text      string
@@ -129,13 +129,13 @@ type Outcome struct {
 	Changes   []Change
 	Conflicts []Conflict
 	Parked    []Parked
-	Notices   []Notice
+	Observations   []Observation
 
 	// The ledger's own moves: entries of rows that stand, changed or not. Those of
 	// rows to be inserted are with their changes.
-	ContactLedger []ContactLedger
-	AddressLedger []AddressLedger
-	Memories      []Memory
+	AppliedContacts []AppliedContact
+	AppliedAddresses []AppliedAddress
+	AppliedTerms      []AppliedTerm
 	Released      []store.Referral // bookings whose address entry is dropped
 
 	// Lost names contacts and bookings whose ledger was folded from events that the
@@ -145,8 +145,8 @@ type Outcome struct {
 
 // Idle says whether there is nothing to write, park or ask about.
 func (o *Outcome) Idle() bool {
-	return len(o.Changes)+len(o.Conflicts)+len(o.Parked)+len(o.ContactLedger)+len(o.AddressLedger)+
-		len(o.Memories)+len(o.Released)+len(o.Lost) == 0
+	return len(o.Changes)+len(o.Conflicts)+len(o.Parked)+len(o.AppliedContacts)+len(o.AppliedAddresses)+
+		len(o.AppliedTerms)+len(o.Released)+len(o.Lost) == 0
 }
 
 func dateString(t time.Time) string { return format(t, time.DateOnly) }

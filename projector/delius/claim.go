@@ -17,7 +17,7 @@ type claim struct {
 	own     time.Time // its own end; zero if another claim ends it
 	keeps   bool      // follows, but its own end is the row's: only a second M takes its status
 	replace bool      // following replaces what a person set
-	says    term      // what it gets
+	term    term      // what it gets
 }
 
 // claims lists the claims in their order: where the person moved last comes last.
@@ -50,12 +50,12 @@ func (a *addresses) claiming(row *AddressRow) bool {
 	if row.Deleted || row.Status != MainStatus && row.Status != PreviousStatus {
 		return false
 	}
-	return row.Status == MainStatus || !row.End.IsZero() || a.remembered(row)
+	return row.Status == MainStatus || !row.End.IsZero() || a.hasAppliedTerm(row)
 }
 
-// remembered says whether status and end still are what we last wrote.
-func (a *addresses) remembered(row *AddressRow) bool {
-	m, known := a.have.Memories[row.ID]
+// hasAppliedTerm says whether status and end still are what we last wrote.
+func (a *addresses) hasAppliedTerm(row *AddressRow) bool {
+	m, known := a.have.AppliedTerms[row.ID]
 	return known && row.term().equal(term{m.Status, m.End})
 }
 
@@ -79,13 +79,13 @@ func compareClaims(x, y *claim) int {
 // people who never had a stay nothing is touched.
 func (a *addresses) settle(claims []*claim) {
 	housed := slices.ContainsFunc(claims, func(c *claim) bool { return c.stay != nil })
-	if !housed && !slices.ContainsFunc(a.rows, func(row *AddressRow) bool { return row.OffenderID == a.have.OffenderID && a.knows(row) }) {
+	if !housed && !slices.ContainsFunc(a.rows, func(row *AddressRow) bool { return row.OffenderID == a.have.OffenderID && a.wroteTerm(row) }) {
 		return
 	}
 	for _, c := range claims {
 		a.classify(c, claims)
 	}
-	say(claims)
+	assignTerms(claims)
 	if wroteMain := slices.IndexFunc(claims, (*claim).writesMain); wroteMain >= 0 {
 		// The person moved: what somebody set to M elsewhere cannot stay beside it.
 		for i, c := range claims {
@@ -96,7 +96,7 @@ func (a *addresses) settle(claims []*claim) {
 				}
 			}
 		}
-		say(claims)
+		assignTerms(claims)
 	}
 	for i, c := range claims {
 		a.write(c, claims[i+1:])
@@ -108,18 +108,18 @@ func (a *addresses) classify(c *claim, claims []*claim) {
 	departure := a.departure(c)
 	if c.row == nil || c.stay != nil && (c.stay.returns || c.stay.moved) {
 		c.follows, c.own = true, departure
-		c.replace = c.row != nil && !a.remembered(c.row) && (a.knows(c.row) || !c.row.End.IsZero())
+		c.replace = c.row != nil && !a.hasAppliedTerm(c.row) && (a.wroteTerm(c.row) || !c.row.End.IsZero())
 		return
 	}
 	row := c.row
 	switch {
-	case c.stay != nil && !a.knows(row) && row.Status == ProposedStatus:
+	case c.stay != nil && !a.wroteTerm(row) && row.Status == ProposedStatus:
 		// What was proposed came true.
 		c.follows, c.own, c.replace = true, departure, !row.End.IsZero()
 	case a.ownEnd(row, departure, func() bool { return startsElsewhere(c, claims) }):
 		c.own = row.End
 		c.follows, c.keeps = c.stay == nil, c.stay == nil
-	case a.remembered(row), !a.knows(row) && row.Status == MainStatus, !a.knows(row) && !row.End.IsZero():
+	case a.hasAppliedTerm(row), !a.wroteTerm(row) && row.Status == MainStatus, !a.wroteTerm(row) && !row.End.IsZero():
 		c.follows, c.own = true, departure
 	default: // a person's, or a stay that ended without saying when
 		c.own = row.End
@@ -141,8 +141,8 @@ func (a *addresses) departure(c *claim) time.Time {
 // ownEnd says whether the end of a row that still is as we left it, or that we never
 // wrote, is its own: not one that we or the older service gave it.
 func (a *addresses) ownEnd(row *AddressRow, departure time.Time, startsElsewhere func() bool) bool {
-	if a.knows(row) {
-		return a.remembered(row) && a.have.Memories[row.ID].OwnEnd
+	if a.wroteTerm(row) {
+		return a.hasAppliedTerm(row) && a.have.AppliedTerms[row.ID].OwnEnd
 	}
 	return !row.End.IsZero() && (!row.ByCAS3 || !row.End.Equal(departure) && !startsElsewhere())
 }
@@ -151,15 +151,15 @@ func (a *addresses) ownEnd(row *AddressRow, departure time.Time, startsElsewhere
 // on. What had an end before we first wrote it stays closed, so that what we write
 // never decides whose row it is.
 func (a *addresses) open(row *AddressRow) bool {
-	if a.remembered(row) {
-		return a.have.Memories[row.ID].Open
+	if a.hasAppliedTerm(row) {
+		return a.have.AppliedTerms[row.ID].Open
 	}
 	return row.End.IsZero()
 }
 
-// knows says whether we ever wrote the row's status and end.
-func (a *addresses) knows(row *AddressRow) bool {
-	_, known := a.have.Memories[row.ID]
+// wroteTerm says whether we ever wrote the row's status and end.
+func (a *addresses) wroteTerm(row *AddressRow) bool {
+	_, known := a.have.AppliedTerms[row.ID]
 	return known
 }
 
@@ -171,9 +171,9 @@ func startsElsewhere(c *claim, claims []*claim) bool {
 	})
 }
 
-// say works out what each claim gets: one without an end of its own ends where the
+// assignTerms works out what each claim gets: one without an end of its own ends where the
 // next begins, and the last one is the main address.
-func say(claims []*claim) {
+func assignTerms(claims []*claim) {
 	if len(claims) == 0 {
 		return
 	}
@@ -181,28 +181,28 @@ func say(claims []*claim) {
 		isLast := i == len(claims)-1
 		switch {
 		case !c.follows, c.keeps && (c.row.Status != MainStatus || isLast):
-			c.says = c.row.term()
+			c.term = c.row.term()
 		case !c.own.IsZero():
-			c.says = term{PreviousStatus, c.own}
+			c.term = term{PreviousStatus, c.own}
 		case !isLast:
-			c.says = term{PreviousStatus, claims[i+1].start}
+			c.term = term{PreviousStatus, claims[i+1].start}
 		default:
-			c.says = term{Status: MainStatus}
+			c.term = term{Status: MainStatus}
 		}
 	}
 }
 
 // writesMain says whether this claim's row becomes the main address by our hand.
 func (c *claim) writesMain() bool {
-	return c.follows && c.says.Status == MainStatus && (c.row == nil || c.row.Status != MainStatus || c.stay != nil && c.stay.returns)
+	return c.follows && c.term.Status == MainStatus && (c.row == nil || c.row.Status != MainStatus || c.stay != nil && c.stay.returns)
 }
 
 // write turns what a claim gets into a change of its row.
 func (a *addresses) write(c *claim, later []*claim) {
-	memory := Memory{Status: c.says.Status, End: c.says.End, OwnEnd: c.keeps}
+	applied := AppliedTerm{Status: c.term.Status, End: c.term.End, OwnEnd: c.keeps}
 	if c.row == nil {
-		memory.Booking, memory.Open = c.stay.Booking, true
-		a.insert(c, memory, a.field(c, term{}, later))
+		applied.Booking, applied.Open = c.stay.Booking, true
+		a.insert(c, applied, a.field(c, term{}, later))
 		return
 	}
 	was, row := *c.row, *c.row
@@ -213,18 +213,18 @@ func (a *addresses) write(c *claim, later []*claim) {
 		fields, returns = c.stay.fields, c.stay.returns
 		row.Deleted = was.Deleted && !returns
 	}
-	memory.AddressID, memory.Open = row.ID, a.open(c.row)
-	switch changed := !c.says.equal(was.term()); {
+	applied.AddressID, applied.Open = row.ID, a.open(c.row)
+	switch changed := !c.term.equal(was.term()); {
 	case changed || c.follows && returns:
-		row.Status, row.End = c.says.Status, c.says.End
-		a.out.Memories = append(a.out.Memories, memory)
+		row.Status, row.End = c.term.Status, c.term.End
+		a.out.AppliedTerms = append(a.out.AppliedTerms, applied)
 		if changed {
 			fields = append(fields, a.field(c, was.term(), later))
 		}
-	case len(fields) > 0 && !a.knows(&was) && !c.own.IsZero() && !c.follows:
+	case len(fields) > 0 && !a.wroteTerm(&was) && !c.own.IsZero() && !c.follows:
 		// Our name on the row must not make its end look like ours.
-		memory.OwnEnd = true
-		a.out.Memories = append(a.out.Memories, memory)
+		applied.OwnEnd = true
+		a.out.AppliedTerms = append(a.out.AppliedTerms, applied)
 	}
 	if len(fields) > 0 {
 		a.out.Changes = append(a.out.Changes, &UpdateAddress{Row: row, Was: was, Fields: fields})
@@ -236,9 +236,9 @@ func (a *addresses) write(c *claim, later []*claim) {
 // practitioner's row that ends or becomes the main address again, is because of the
 // stay that began last.
 func (a *addresses) field(c *claim, was term, later []*claim) Field {
-	f := Field{Name: "status", From: was.String(), To: c.says.String(), Conflict: c.replace}
+	f := Field{Name: "status", From: was.String(), To: c.term.String(), Conflict: c.replace}
 	switch {
-	case c.says.Status == MainStatus:
+	case c.term.Status == MainStatus:
 		f.Reason = "the person moved here last"
 		if c.stay != nil {
 			f.Events = c.stay.arrivedBy
@@ -263,16 +263,16 @@ func (a *addresses) field(c *claim, was term, later []*claim) Field {
 }
 
 // insert adds the row of a stay that has none.
-func (a *addresses) insert(c *claim, memory Memory, status Field) {
+func (a *addresses) insert(c *claim, applied AppliedTerm, status Field) {
 	s := c.stay
 	row := AddressRow{
-		OffenderID: a.have.OffenderID, A17: true, Status: c.says.Status, End: c.says.End,
+		OffenderID: a.have.OffenderID, A17: true, Status: c.term.Status, End: c.term.End,
 		Lines: s.lines, Start: s.start, ByCAS3: true,
 	}
-	a.out.Memories = append(a.out.Memories, memory)
+	a.out.AppliedTerms = append(a.out.AppliedTerms, applied)
 	a.out.Changes = append(a.out.Changes, &InsertAddress{
 		Row: row,
-		Ledger: AddressLedger{
+		Applied: AppliedAddress{
 			Booking: s.Booking, Lines: s.Lines, Start: s.Start, Departure: s.departure, Events: s.Hashes,
 		},
 		Fields: inserted([]Field{

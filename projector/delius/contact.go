@@ -68,7 +68,7 @@ type OfficerKind string
 
 // The three ways in which an officer is known.
 const (
-	Standing OfficerKind = ""         // whoever stands in the row: no event tells
+	Unchanged OfficerKind = ""         // whoever stands in the row: no event tells
 	Manager  OfficerKind = "manager"  // the person's active manager when the row is written
 	Recorder OfficerKind = "recorder" // the staff member that an event names
 )
@@ -158,10 +158,10 @@ func drawnOn(events []*Event) []*Event {
 func (c *Contact) without(row string) Contact {
 	events := c.Events
 	for {
-		lines, drawn := standingIn(row), drawnOn(events)
+		lines, drawn := newLineMatcher(row), drawnOn(events)
 		kept := slices.Clone(events[:len(events)-len(drawn)])
 		for _, e := range drawn {
-			if strings.TrimSpace(e.Text) == "" || lines.take(e.Text) {
+			if strings.TrimSpace(e.Text) == "" || lines.match(e.Text) {
 				kept = append(kept, e)
 			}
 		}

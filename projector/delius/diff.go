@@ -12,7 +12,7 @@ import (
 // Diff compares what the events of a person want with what stands and with what was
 // last applied, and decides what to write. It has no notion of removing a row. The
 // outcome of comparing again after the writes is empty.
-func Diff(want Desired, have Case, refs References) Outcome {
+func Diff(want Desired, have Current, refs References) Outcome {
 	d := differ{have: have, refs: refs}
 	d.out.Parked = want.Parked
 	if d.findLost(want); len(d.out.Lost) > 0 {
@@ -44,7 +44,7 @@ func missingPerson(cause Cause) string {
 }
 
 type differ struct {
-	have Case
+	have Current
 	refs References
 	out  Outcome
 }
@@ -68,12 +68,12 @@ func (d *differ) findLost(want Desired) {
 		stays[want.Stays[i].Booking] = want.Stays[i].Hashes
 	}
 	d.out.Lost = slices.Clone(d.have.Lost)
-	for urn, entry := range d.have.ContactLedger {
+	for urn, entry := range d.have.AppliedContacts {
 		if !holdsAll(contacts[urn], entry.Events) {
 			d.out.Lost = append(d.out.Lost, urn)
 		}
 	}
-	for booking, entry := range d.have.AddressLedger {
+	for booking, entry := range d.have.AppliedAddresses {
 		_, ours := slices.BinarySearchFunc(want.Referrals, booking, store.Referral.Compare)
 		if ours && !holdsAll(stays[booking], entry.Events) {
 			d.out.Lost = append(d.out.Lost, "stay of booking "+booking.String())
@@ -86,8 +86,8 @@ func (d *differ) park(c *Contact, cause Cause, problem string) {
 	d.out.Parked = append(d.out.Parked, Parked{Cause: cause, Referral: c.Referral, URN: c.URN, Problem: problem})
 }
 
-func (d *differ) notice(kind NoticeKind, urn, text string) {
-	d.out.Notices = append(d.out.Notices, Notice{Kind: kind, URN: urn, Text: text})
+func (d *differ) observe(kind ObservationKind, urn, text string) {
+	d.out.Observations = append(d.out.Observations, Observation{Kind: kind, URN: urn, Text: text})
 }
 
 // adoptedDiffers tells of a row that was adopted, if it says otherwise than its events.
@@ -99,7 +99,7 @@ func (d *differ) adoptedDiffers(urn string, address int64, fields []Field) {
 	for i := range fields {
 		fields[i].Reason = text
 	}
-	d.out.Notices = append(d.out.Notices, Notice{AdoptedDiffers, urn, address, text, fields})
+	d.out.Observations = append(d.out.Observations, Observation{AdoptedDiffers, urn, address, text, fields})
 }
 
 // contact decides about one contact, given every row under its URN.
@@ -110,7 +110,7 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 			return
 		}
 	}
-	entry, known := d.have.ContactLedger[c.URN]
+	entry, known := d.have.AppliedContacts[c.URN]
 	row := d.own(rows, entry.ContactID)
 	if row == nil {
 		switch {
@@ -123,7 +123,7 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 	}
 	for _, other := range rows {
 		if other != row && !other.Deleted {
-			d.notice(ContactAlreadyExists, c.URN, fmt.Sprintf("contact %d stands live under this URN beside ours, %d: one of them is to be deleted", other.ID, row.ID))
+			d.observe(ContactAlreadyExists, c.URN, fmt.Sprintf("contact %d stands live under this URN beside ours, %d: one of them is to be deleted", other.ID, row.ID))
 		}
 	}
 	fresh := !known || entry.ContactID != row.ID || entry.Baseless && c.HasBase
@@ -158,9 +158,9 @@ func (d *differ) own(rows []*ContactRow, ledger int64) *ContactRow {
 
 // adopt makes the ledger entry of a row that the projector did not write: what the
 // events say that stand in it already.
-func adopt(c *Contact, row *ContactRow) ContactLedger {
+func adopt(c *Contact, row *ContactRow) AppliedContact {
 	applied := c.without(row.Notes)
-	entry := ContactLedger{
+	entry := AppliedContact{
 		URN: c.URN, Referral: c.Referral, ContactID: row.ID,
 		Notes: applied.Notes, Description: applied.Description, At: applied.At,
 		Baseless: !c.HasBase,
@@ -177,21 +177,21 @@ func adopt(c *Contact, row *ContactRow) ContactLedger {
 
 // stayedDeleted says whether the entry's row, which is gone altogether, had been deleted by
 // a person, and the events want of it what they wanted then.
-func (l *ContactLedger) stayedDeleted(c *Contact, rows []*ContactRow) bool {
+func (l *AppliedContact) stayedDeleted(c *Contact, rows []*ContactRow) bool {
 	return l.lostDeleted(rows) && c.Notes == l.Notes && c.Description == l.Description && c.At.Equal(l.At) && (l.Baseless || c.Officer == l.Officer)
 }
 
 // lostDeleted says whether the entry's row is gone altogether after a person had deleted it.
-func (l *ContactLedger) lostDeleted(rows []*ContactRow) bool {
+func (l *AppliedContact) lostDeleted(rows []*ContactRow) bool {
 	return l.Deleted && !slices.ContainsFunc(rows, func(r *ContactRow) bool { return r.ID == l.ContactID })
 }
 
 // keepDeleted remembers that the row of a deleted contact is gone, and that this is right.
-func (d *differ) keepDeleted(c *Contact, entry ContactLedger) {
+func (d *differ) keepDeleted(c *Contact, entry AppliedContact) {
 	was := entry
 	entry.ContactID, entry.Events = 0, c.Hashes
 	if !entry.equal(&was) {
-		d.out.ContactLedger = append(d.out.ContactLedger, entry)
+		d.out.AppliedContacts = append(d.out.AppliedContacts, entry)
 	}
 }
 
@@ -213,7 +213,7 @@ func (d *differ) insertContact(c *Contact) bool {
 	}
 	d.out.Changes = append(d.out.Changes, &InsertContact{
 		Kind: c.Kind, Type: contactType, Row: row,
-		Ledger: ContactLedger{
+		Applied: AppliedContact{
 			URN: c.URN, Referral: c.Referral, Notes: c.Notes, Description: c.Description, At: c.At,
 			Officer: c.Officer, Posting: posting, Events: c.Hashes,
 		},
@@ -264,13 +264,13 @@ func (d *differ) resolve(c *Contact) (Posting, bool) {
 		return Posting{}, false
 	}
 	if !d.refs.InTeam[[2]int64{p.StaffID, p.TeamID}] {
-		d.notice(StaffNotInTeam, c.URN, "staff member "+p.Staff+" is not in team "+p.Team)
+		d.observe(StaffNotInTeam, c.URN, "staff member "+p.Staff+" is not in team "+p.Team)
 	}
 	return p, true
 }
 
 // updateContact merges what the events want into the row that stands.
-func (d *differ) updateContact(c *Contact, was *ContactRow, entry ContactLedger, fresh bool) {
+func (d *differ) updateContact(c *Contact, was *ContactRow, entry AppliedContact, fresh bool) {
 	applied := entry
 	officer := c.Officer
 	if entry.Baseless {
@@ -305,14 +305,14 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry ContactLedger,
 		entry.Officer, entry.Posting = officer, posting
 	}
 	if fresh || !entry.equal(&applied) {
-		d.out.ContactLedger = append(d.out.ContactLedger, entry)
+		d.out.AppliedContacts = append(d.out.AppliedContacts, entry)
 	}
 	if fresh {
 		d.adoptedDiffers(c.URN, 0, c.differing(was, m.fields))
 	}
 }
 
-func (l *ContactLedger) equal(o *ContactLedger) bool {
+func (l *AppliedContact) equal(o *AppliedContact) bool {
 	return l.ContactID == o.ContactID && l.Notes == o.Notes && l.Description == o.Description && l.At.Equal(o.At) &&
 		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Baseless == o.Baseless && l.Deleted == o.Deleted && slices.Equal(l.Events, o.Events)
 }
@@ -427,11 +427,11 @@ func (m *merger) start(desired, applied time.Time, events []store.Key) {
 	}
 }
 
-func (m *merger) officer(desired Officer, applied ContactLedger, posting Posting, events []store.Key) {
+func (m *merger) officer(desired Officer, applied AppliedContact, posting Posting, events []store.Key) {
 	if desired == applied.Officer {
 		return
 	}
-	rowIsApplied := applied.Officer.Kind == Standing || m.row.Posting.same(applied.Posting)
+	rowIsApplied := applied.Officer.Kind == Unchanged || m.row.Posting.same(applied.Posting)
 	if write, conflict := m.decide(m.row.Posting.same(posting), rowIsApplied); write {
 		m.wrote("officer", m.row.Posting.String(), posting.String(), conflict, events)
 		m.row.Posting = posting

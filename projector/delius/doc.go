@@ -66,7 +66,7 @@
 // # What people changed
 //
 // For each row of its own the projector keeps a ledger of what it last applied
-// ([ContactLedger], [AddressLedger]), field by field. Row, applied and desired are
+// ([AppliedContact], [AppliedAddress]), field by field. Row, applied and desired are
 // compared after normalising (line ends, white space at line ends, null as empty):
 //
 //	desired = applied   the field is left alone, whatever a person made of it
@@ -98,7 +98,7 @@
 // events go through the merge at once. If nothing is left nothing was applied.
 //
 // Events from before the stream began are missing for ever. So while no base event of an
-// adopted contact has come, its officer is [Standing]: nothing is looked up and nothing
+// adopted contact has come, its officer is [Unchanged]: nothing is looked up and nothing
 // written. When a base event comes after all, the row is adopted afresh; updates that we
 // had appended as the first of their contact then get the line that says what they are.
 //
@@ -126,7 +126,7 @@
 // the other ends right again. Of rows that are no stay's only status and end are ever
 // written, and where no stay claims anything and no row was ever written, nothing is.
 //
-// Status and end move together and have one memory a row ([Memory]): what we last wrote.
+// Status and end move together. What we last wrote of them is kept for each row ([AppliedTerm]).
 // Only a write moves it. It decides whose they are:
 //
 //   - A row that still is as we left it follows the claims. Its own end is the stay's
@@ -143,7 +143,7 @@
 // M on another row in the same look, because there is one main address. The row keeps its
 // own end then; a stay without one ends on its departure, else like everyone.
 //
-// The memory also says whether the end is the row's own (we wrote the status beside it),
+// It also says whether the end is the row's own (we wrote the status beside it),
 // because the row would otherwise look as if we had given the end; and whether the row was
 // open before we first wrote it, for adoption.
 //

@@ -45,7 +45,7 @@ type ExplainedLine struct {
 // Explain explains the contact under a URN and, for an arrival or a departure, the
 // address of its stay, given the outcome of comparing what is wanted with what stands.
 // It is empty if the events make neither.
-func Explain(urn string, want Desired, have Case, outcome Outcome) []Explained {
+func Explain(urn string, want Desired, have Current, outcome Outcome) []Explained {
 	var all []Explained
 	d := differ{have: have, out: outcome}
 	for i := range want.Contacts {
@@ -68,7 +68,7 @@ func (d *differ) explainContact(c *Contact) Explained {
 			rows = append(rows, &d.have.Contacts[i])
 		}
 	}
-	entry, known := d.have.ContactLedger[c.URN]
+	entry, known := d.have.AppliedContacts[c.URN]
 	row := d.own(rows, entry.ContactID)
 	out := Explained{Item: Item{c.Referral, c.URN}}
 	values := c.values()
@@ -98,7 +98,7 @@ func (d *differ) explainContact(c *Contact) Explained {
 		{values[2], startString(row), judge(sameStart(row, c.At), entry.At.Equal(c.At))},
 		{values[3], row.Posting.String(), judge(known && row.Posting.same(entry.Posting) && entry.Officer == c.Officer, entry.Officer == c.Officer)},
 	}
-	if known && entry.Officer.Kind == Standing {
+	if known && entry.Officer.Kind == Unchanged {
 		out.Fields[3].Verdict = Unspecified
 	}
 	out.Lines = c.explainLines(notes)
@@ -127,7 +127,7 @@ func (c *Contact) explainLines(row string) []ExplainedLine {
 
 func (d *differ) explainAddress(made Made) Explained {
 	out := Explained{Item: made.Item}
-	entry, known := d.have.AddressLedger[made.Referral]
+	entry, known := d.have.AppliedAddresses[made.Referral]
 	var row *AddressRow
 	for i := range d.have.Addresses {
 		if r := &d.have.Addresses[i]; known && r.ID == entry.AddressID && r.OffenderID == d.have.OffenderID {
@@ -150,7 +150,7 @@ func (d *differ) explainAddress(made Made) Explained {
 			f.Verdict = AsEvents
 		case d.writes(row, v.Name):
 			f.Verdict = NotYet
-		case v.Name == "status" && a.remembered(row) && !d.have.Memories[row.ID].OwnEnd:
+		case v.Name == "status" && a.hasAppliedTerm(row) && !d.have.AppliedTerms[row.ID].OwnEnd:
 			f.Verdict = ByOthers
 		}
 		out.Fields = append(out.Fields, f)

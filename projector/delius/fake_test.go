@@ -25,9 +25,9 @@ type fake struct {
 	contacts  map[int64]*contact
 	addresses map[int64]*delius.AddressRow
 
-	contactLedger map[string]delius.ContactLedger
-	addressLedger map[store.Referral]delius.AddressLedger
-	memories      map[int64]delius.Memory
+	appliedContacts map[string]delius.AppliedContact
+	appliedAddresses map[store.Referral]delius.AppliedAddress
+	appliedTerms      map[int64]delius.AppliedTerm
 	parked        map[int64][]delius.Parked
 	conflicts     []delius.Conflict
 }
@@ -78,7 +78,7 @@ func (f *fake) addOddRecorders() {
 }
 
 func (f *fake) dropLedger() {
-	f.contactLedger, f.addressLedger, f.memories = map[string]delius.ContactLedger{}, map[store.Referral]delius.AddressLedger{}, map[int64]delius.Memory{}
+	f.appliedContacts, f.appliedAddresses, f.appliedTerms = map[string]delius.AppliedContact{}, map[store.Referral]delius.AppliedAddress{}, map[int64]delius.AppliedTerm{}
 }
 
 // Store takes an event; the first of one identity counts.
@@ -122,46 +122,46 @@ func (f *fake) Project(now time.Time) int {
 
 func (f *fake) project(person int64, events []*delius.Event, now time.Time) int {
 	desired := delius.Fold(events)
-	out := delius.Diff(desired, f.standing(person, desired), f.refs)
+	out := delius.Diff(desired, f.current(person, desired), f.refs)
 	if len(out.Lost) > 0 {
 		panic("lost events: " + strings.Join(out.Lost, ", "))
 	}
 	f.parked[person] = out.Parked
 	f.conflicts = append(f.conflicts, out.Conflicts...)
 	for _, booking := range out.Released {
-		delete(f.addressLedger, booking)
+		delete(f.appliedAddresses, booking)
 	}
 	for _, c := range out.Changes {
 		f.apply(c, now)
 	}
-	for _, e := range out.ContactLedger {
-		f.contactLedger[e.URN] = e
+	for _, e := range out.AppliedContacts {
+		f.appliedContacts[e.URN] = e
 	}
-	for _, e := range out.AddressLedger {
-		f.addressLedger[e.Booking] = e
+	for _, e := range out.AppliedAddresses {
+		f.appliedAddresses[e.Booking] = e
 	}
-	for _, m := range out.Memories {
+	for _, m := range out.AppliedTerms {
 		if m.AddressID == 0 {
-			m.AddressID = f.addressLedger[m.Booking].AddressID
+			m.AddressID = f.appliedAddresses[m.Booking].AddressID
 		}
-		f.memories[m.AddressID] = m
+		f.appliedTerms[m.AddressID] = m
 	}
-	return len(out.Changes) + len(out.ContactLedger) + len(out.AddressLedger) + len(out.Memories) + len(out.Released) + len(out.Conflicts)
+	return len(out.Changes) + len(out.AppliedContacts) + len(out.AppliedAddresses) + len(out.AppliedTerms) + len(out.Released) + len(out.Conflicts)
 }
 
-func (f *fake) standing(person int64, desired delius.Desired) delius.Case {
-	have := delius.Case{OffenderID: person, ContactLedger: map[string]delius.ContactLedger{}, AddressLedger: f.addressLedger, Memories: f.memories}
+func (f *fake) current(person int64, desired delius.Desired) delius.Current {
+	have := delius.Current{OffenderID: person, AppliedContacts: map[string]delius.AppliedContact{}, AppliedAddresses: f.appliedAddresses, AppliedTerms: f.appliedTerms}
 	if m, ok := f.managers[person]; ok {
 		have.Manager = &m
 	}
 	urns, owned := map[string]bool{}, map[int64]bool{}
 	for _, booking := range desired.Referrals {
-		owned[f.addressLedger[booking].AddressID] = true
+		owned[f.appliedAddresses[booking].AddressID] = true
 	}
 	for _, c := range desired.Contacts {
 		urns[c.URN] = true
-		if e, ok := f.contactLedger[c.URN]; ok {
-			have.ContactLedger[c.URN] = e
+		if e, ok := f.appliedContacts[c.URN]; ok {
+			have.AppliedContacts[c.URN] = e
 		}
 	}
 	for _, c := range f.contacts {
@@ -181,18 +181,18 @@ func (f *fake) apply(c delius.Change, now time.Time) {
 	switch c := c.(type) {
 	case *delius.InsertContact:
 		c.Row.ID = f.number()
-		c.Ledger.ContactID = c.Row.ID
+		c.Applied.ContactID = c.Row.ID
 		f.contacts[c.Row.ID] = &contact{c.Row, c.Kind.Code, user(c.Kind), user(c.Kind)}
-		f.contactLedger[c.Ledger.URN] = c.Ledger
+		f.appliedContacts[c.Applied.URN] = c.Applied
 	case *delius.UpdateContact:
 		row := f.contacts[c.Row.ID]
 		row.ContactRow, row.UpdatedBy = c.Row, user(c.Kind)
 		row.Version++
 	case *delius.InsertAddress:
 		c.Row.ID, c.Row.Created = f.number(), now
-		c.Ledger.AddressID = c.Row.ID
+		c.Applied.AddressID = c.Row.ID
 		f.addresses[c.Row.ID] = &c.Row
-		f.addressLedger[c.Ledger.Booking] = c.Ledger
+		f.appliedAddresses[c.Applied.Booking] = c.Applied
 	case *delius.UpdateAddress:
 		c.Row.ByCAS3 = true
 		f.addresses[c.Row.ID] = &c.Row

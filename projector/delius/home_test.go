@@ -13,7 +13,7 @@ import (
 // from 1; 0 if it owns none of them.
 func (s *scene) owned(booking int, rows ...*delius.AddressRow) int {
 	for i, row := range rows {
-		if s.addressLedger[referral(booking)].AddressID == row.ID {
+		if s.appliedAddresses[referral(booking)].AddressID == row.ID {
 			return i + 1
 		}
 	}
@@ -168,10 +168,10 @@ func TestTwoStaysAtOnePlaceFromOneDayFindTheirRowsAgain(t *testing.T) {
 	s := setup(t)
 	s.look(arrives(2, "01-06", "01-05", house))
 	s.look(arrives(1, "01-07", "01-05", house), departs(1, "01-08", "01-08"))
-	before := s.addressLedger
+	before := s.appliedAddresses
 	s.dropLedger()
 	assert.Empty(t, s.look().Changes)
-	assert.Equal(t, before, s.addressLedger)
+	assert.Equal(t, before, s.appliedAddresses)
 }
 
 func TestWhatAnAdoptedAddressSaysOtherwiseStands(t *testing.T) {
@@ -316,7 +316,7 @@ func TestEliminationIsGivenUpWhenTheBaseArrivalComes(t *testing.T) {
 		s.look(leaves(1, "01-10", "01-20", house))
 		s.look(arrives(1, "01-05", "01-02", house))
 		assert.Equal(t, 1, s.owned(1, row))
-		assert.False(t, s.addressLedger[referral(1)].Provisional)
+		assert.False(t, s.appliedAddresses[referral(1)].Provisional)
 		assert.Equal(t, []string{"P 2024-01-02..2024-01-20"}, s.homes())
 	})
 	t.Run("and its own row was deleted", func(t *testing.T) {

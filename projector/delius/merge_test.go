@@ -212,7 +212,7 @@ func TestDeletedContact(t *testing.T) {
 	row := s.the("EACA")
 	row.Deleted, row.Notes = true, "text\nby hand"
 	assert.Empty(t, s.look(cancels(1, "01-01", "text")).Changes, "a redelivery does not bring it back")
-	assert.Empty(t, s.look(arrives(1, "01-02", "01-02", house)).ContactLedger, "nor does another contact's event")
+	assert.Empty(t, s.look(arrives(1, "01-02", "01-02", house)).AppliedContacts, "nor does another contact's event")
 	assert.True(t, row.Deleted)
 
 	assert.Equal(t, []string{"update EACA: notes, start, deleted"}, told(s.look(recancels(1, "01-03", "more"))))

@@ -213,7 +213,7 @@ func (f *fake) advised() (contacts, addresses []int64) {
 			switch {
 			case parked.Cause != delius.PersonChanged:
 			case parked.Address:
-				addresses = append(addresses, f.addressLedger[parked.Referral].AddressID)
+				addresses = append(addresses, f.appliedAddresses[parked.Referral].AddressID)
 			default:
 				for _, id := range slices.Sorted(maps.Keys(f.contacts)) {
 					if c := f.contacts[id]; c.URN == parked.URN && c.OffenderID != o.ID && !c.Deleted {

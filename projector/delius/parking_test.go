@@ -83,7 +83,7 @@ func TestNoFieldOfAParkedContactIsWritten(t *testing.T) {
 	out := s.look(daily(store.BookingCancelled, 1, "01-02", fields{"notes": "two", "cancelledBy": nobody}))
 	assert.Equal(t, []delius.Cause{delius.StaffNotFound}, causes(out))
 	assert.Empty(t, out.Changes)
-	assert.Empty(t, out.ContactLedger)
+	assert.Empty(t, out.AppliedContacts)
 	assert.Equal(t, before, s.the("EACA").ContactRow)
 
 	s.refs.Staff["nobody"] = 99
@@ -122,7 +122,7 @@ func TestPersonWhoIsNotFound(t *testing.T) {
 				stored(arrives(1, "01-01", "01-01", house)), stored(cancels(1, "01-02", "")),
 				stored(event(store.PersonDeparted, 1, "bad", "2024-01-03T12:00:00Z", fields{})),
 			}
-			out := delius.Diff(delius.Fold(events), delius.Case{Missing: cause}, delius.References{})
+			out := delius.Diff(delius.Fold(events), delius.Current{Missing: cause}, delius.References{})
 			assert.Empty(t, out.Changes)
 			assert.Equal(t, []delius.Cause{delius.BadDetail, cause, cause}, causes(out))
 			assert.True(t, cause.Retried())
@@ -218,7 +218,7 @@ func TestAddressOnAnotherPersonWaitsUntilItIsDeletedThere(t *testing.T) {
 	require.Equal(t, atMill, row.Lines)
 	row.OffenderID = 2
 	desired := delius.Fold([]*delius.Event{stored(first), stored(second)})
-	have := s.standing(1, desired)
+	have := s.current(1, desired)
 	have.Addresses = []delius.AddressRow{have.Addresses[0], row}
 
 	out := delius.Diff(desired, have, s.refs)
@@ -308,7 +308,7 @@ func TestBookingOfWhichNoEventIsLeftIsLost(t *testing.T) {
 	s := setup(t)
 	e := arrives(1, "01-01", "01-01", house)
 	desired := delius.Fold([]*delius.Event{stored(e)})
-	have := s.standing(1, desired)
+	have := s.current(1, desired)
 	have.Lost = []string{"stay of booking " + referral(2).String()}
 	assert.Equal(t, delius.Outcome{Lost: have.Lost}, delius.Diff(desired, have, s.refs))
 }

@@ -79,8 +79,8 @@ func (t term) equal(o term) bool { return t.Status == o.Status && t.End.Equal(o.
 
 func (t term) String() string { return strings.TrimRight(t.Status+" "+dateString(t.End), " ") }
 
-// ContactLedger is what was last applied to a contact row, field by field.
-type ContactLedger struct {
+// AppliedContact is what was last applied to a contact row, field by field.
+type AppliedContact struct {
 	URN       string
 	Referral  store.Referral
 	ContactID int64 // 0 until the row is inserted, and if it was deleted and then lost
@@ -96,8 +96,8 @@ type ContactLedger struct {
 	Events   []int64 // hashes of the events it was folded from, sorted
 }
 
-// AddressLedger is what was last applied to the address row of a stay.
-type AddressLedger struct {
+// AppliedAddress is what was last applied to the address row of a stay.
+type AppliedAddress struct {
 	Booking   store.Referral
 	AddressID int64 // 0 until the row is inserted
 
@@ -109,8 +109,8 @@ type AddressLedger struct {
 	Events      []int64 // hashes of the events it was folded from, sorted
 }
 
-// Memory is the status and end date that we last wrote to an address row, ours or not.
-type Memory struct {
+// AppliedTerm is the status and end date that we last wrote to an address row, ours or not.
+type AppliedTerm struct {
 	AddressID int64
 	Booking   store.Referral // of a row that is being inserted, while AddressID is 0
 	Status    string
@@ -137,9 +137,9 @@ type References struct {
 	InTeam    map[[2]int64]bool // {staff, team}
 }
 
-// Case is everything that stands in Delius and in the ledger about the person whose
+// Current is everything that stands in Delius and in the ledger about the person whose
 // events are folded.
-type Case struct {
+type Current struct {
 	OffenderID int64    // 0 if the person was not found
 	Missing    Cause    // why not: PersonNotFound or PersonAmbiguous
 	Manager    *Posting // the person's active manager; nil if there is none
@@ -147,8 +147,8 @@ type Case struct {
 	Contacts  []ContactRow // under the URN of any of the person's contacts, on whomever
 	Addresses []AddressRow // of the person, and those that the ledger names for the person's bookings
 
-	ContactLedger map[string]ContactLedger         // by URN, of the person's referrals
-	AddressLedger map[store.Referral]AddressLedger // of the person's bookings and of the owners of Addresses
+	AppliedContacts map[string]AppliedContact         // by URN, of the person's referrals
+	AppliedAddresses map[store.Referral]AppliedAddress // of the person's bookings and of the owners of Addresses
 	Lost          []string                         // bookings that own one of Addresses, of which no event is left
-	Memories      map[int64]Memory                 // by address row
+	AppliedTerms      map[int64]AppliedTerm                 // by address row
 }

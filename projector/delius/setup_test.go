@@ -80,10 +80,10 @@ func (s *scene) look(events ...store.Event) delius.Outcome {
 // diff only says what would be done.
 func (s *scene) diff() delius.Outcome {
 	desired := delius.Fold(s.byPerson()[1])
-	have := s.standing(1, desired)
-	for urn, entry := range s.contactLedger {
+	have := s.current(1, desired)
+	for urn, entry := range s.appliedContacts {
 		if slices.Contains(desired.Referrals, entry.Referral) { // also of contacts that nothing is desired of
-			have.ContactLedger[urn] = entry
+			have.AppliedContacts[urn] = entry
 		}
 	}
 	return delius.Diff(desired, have, s.refs)
@@ -208,7 +208,7 @@ func causes(out delius.Outcome) (all []delius.Cause) {
 
 // differing are the fields in which adopted rows say otherwise than their events.
 func differing(out delius.Outcome) (fields []string) {
-	for _, n := range out.Notices {
+	for _, n := range out.Observations {
 		for _, f := range n.Fields {
 			fields = append(fields, fmt.Sprintf("%s: %s -> %s", f.Name, f.From, f.To))
 		}
@@ -217,8 +217,8 @@ func differing(out delius.Outcome) (fields []string) {
 }
 
 // noticed is how many notices of a kind there are.
-func noticed(out delius.Outcome, kind delius.NoticeKind) (count int) {
-	for _, n := range out.Notices {
+func noticed(out delius.Outcome, kind delius.ObservationKind) (count int) {
+	for _, n := range out.Observations {
 		if n.Kind == kind {
 			count++
 		}

@@ -45,7 +45,7 @@ func TestRowsThatAreNotOursAmongTheClaims(t *testing.T) {
 			before := *row
 			s.look(arrives(1, "02-01", "02-01", house))
 			assert.Equal(t, test.row, term(s.addresses[before.ID]))
-			assert.Equal(t, test.stay, term(s.addresses[s.addressLedger[referral(1)].AddressID]))
+			assert.Equal(t, test.stay, term(s.addresses[s.appliedAddresses[referral(1)].AddressID]))
 			assert.Empty(t, s.conflicts)
 
 			after := *s.addresses[before.ID]
@@ -102,7 +102,7 @@ func TestAnOwnEndOutlivesTheStatusBesideIt(t *testing.T) {
 	s.enter("M", "01-01", "01-15", atMill, otherType)
 	s.look(arrives(1, "02-01", "02-01", house))
 	assert.Equal(t, []string{"P 2024-01-01..2024-01-15", "M 2024-02-01.."}, s.homes())
-	assert.True(t, s.memories[s.address(0).ID].OwnEnd)
+	assert.True(t, s.appliedTerms[s.address(0).ID].OwnEnd)
 
 	s.look(rearrives(1, "02-02", "01-10", house))
 	s.look(departs(1, "02-03", "02-03"))
@@ -114,7 +114,7 @@ func TestOurNameOnARowDoesNotMakeItsEndOurs(t *testing.T) {
 	s := setup(t)
 	s.enter("P", "01-01", "02-01", atHouse) // ended by hand, on the day of the next arrival
 	s.look(arrives(1, "01-01", "01-01", house), arrives(2, "02-01", "02-01", mill))
-	assert.Equal(t, referral(1), s.addressLedger[referral(1)].Booking)
+	assert.Equal(t, referral(1), s.appliedAddresses[referral(1)].Booking)
 	assert.Len(t, s.addresses, 2)
 
 	s.look(rearrives(1, "02-02", "01-01", house.with(fields{"town": "Leeds"})))
@@ -353,7 +353,7 @@ func TestAddressThatIsGoneIsInsertedAgain(t *testing.T) {
 	delete(s.addresses, s.address(0).ID)
 	another := s.enter("M", "01-01", "", atHouse)
 	assert.Empty(t, s.look().Changes)
-	assert.Equal(t, another.ID, s.addressLedger[referral(1)].AddressID, "unless there is one to adopt")
+	assert.Equal(t, another.ID, s.appliedAddresses[referral(1)].AddressID, "unless there is one to adopt")
 }
 
 func TestPeopleWithoutAStayAreLeftAlone(t *testing.T) {
@@ -363,7 +363,7 @@ func TestPeopleWithoutAStayAreLeftAlone(t *testing.T) {
 	s.enter("M", "02-01", "", atMill, otherType)
 	s.look(cancels(1, "01-01", ""), departs(2, "03-01", "03-01"), updatesStatus("01-01", "A"))
 	assert.Equal(t, []string{"M 2024-01-01..", "M 2024-02-01.."}, s.homes())
-	assert.Empty(t, s.memories)
+	assert.Empty(t, s.appliedTerms)
 }
 
 func TestRowOfABookingThatIsSomebodyElsesKeepsItsDeparture(t *testing.T) {

@@ -128,20 +128,20 @@ func wholeLines(text, part string) int {
 	return -1
 }
 
-// standing marks off, in a row's lines, the texts of events that stand there.
-type standing struct {
+// lineMatcher marks off, in a row's lines, the texts of events that stand there.
+type lineMatcher struct {
 	lines []string
 	used  []bool
 }
 
-func standingIn(row string) *standing {
+func newLineMatcher(row string) *lineMatcher {
 	split := strings.Split(Normalise(row), "\n")
-	return &standing{lines: split, used: make([]bool, len(split))}
+	return &lineMatcher{lines: split, used: make([]bool, len(split))}
 }
 
-// take says whether every line of the text stands among the lines not yet used, in
+// match says whether every line of the text stands among the lines not yet used, in
 // their order, and if so uses them up.
-func (s *standing) take(text string) bool {
+func (s *lineMatcher) match(text string) bool {
 	var found []int
 	next := 0
 	for _, want := range strings.Split(Normalise(text), "\n") {

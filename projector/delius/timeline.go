@@ -43,11 +43,11 @@ func (d *Desired) Made() []Made {
 		c := &d.Contacts[i]
 		all = append(all, Made{Item{c.Referral, c.URN}, c.values()})
 	}
-	empty := differ{have: Case{OffenderID: 1}}
+	empty := differ{have: Current{OffenderID: 1}}
 	empty.addresses(d.Stays)
 	for _, change := range empty.out.Changes {
 		if insert, ok := change.(*InsertAddress); ok {
-			made := Made{Item: Item{Referral: insert.Ledger.Booking}}
+			made := Made{Item: Item{Referral: insert.Applied.Booking}}
 			for _, f := range insert.Fields {
 				made.Values = append(made.Values, Value{f.Name, f.To, f.Events})
 			}

@@ -145,7 +145,7 @@ func TestTimelineEndsWithWhatStands(t *testing.T) {
 // explained describes an explanation.
 func (s *scene) explained(urn string) (all []string) {
 	desired := delius.Fold(s.byPerson()[1])
-	for _, e := range delius.Explain(urn, desired, s.standing(1, desired), s.diff()) {
+	for _, e := range delius.Explain(urn, desired, s.current(1, desired), s.diff()) {
 		for _, f := range e.Fields {
 			if f.Name == "notes" {
 				continue

@@ -51,10 +51,10 @@ type write struct {
 	addressInserts []*delius.InsertAddress
 	addressUpdates []*delius.UpdateAddress
 
-	contactLedger []delius.ContactLedger
-	addressLedger []delius.AddressLedger
-	memories      []delius.Memory
-	newMemories   map[store.Referral]delius.Memory
+	contactLedger []delius.AppliedContact
+	addressLedger []delius.AppliedAddress
+	memories      []delius.AppliedTerm
+	newMemories   map[store.Referral]delius.AppliedTerm
 	released      []store.Referral
 
 	conflicts []conflict
@@ -85,16 +85,16 @@ func (w *write) collect(d *projector.Decision) {
 			w.addressUpdates = append(w.addressUpdates, c)
 		}
 	}
-	w.contactLedger = append(w.contactLedger, d.Outcome.ContactLedger...)
-	w.addressLedger = append(w.addressLedger, d.Outcome.AddressLedger...)
+	w.contactLedger = append(w.contactLedger, d.Outcome.AppliedContacts...)
+	w.addressLedger = append(w.addressLedger, d.Outcome.AppliedAddresses...)
 	w.released = append(w.released, d.Outcome.Released...)
-	for _, m := range d.Outcome.Memories {
+	for _, m := range d.Outcome.AppliedTerms {
 		if m.AddressID != 0 {
 			w.memories = append(w.memories, m)
 			continue
 		}
 		if w.newMemories == nil {
-			w.newMemories = map[store.Referral]delius.Memory{}
+			w.newMemories = map[store.Referral]delius.AppliedTerm{}
 		}
 		w.newMemories[m.Booking] = m
 	}
@@ -117,7 +117,7 @@ func (w *write) number(ctx context.Context) error {
 		return nil
 	}
 	slices.SortFunc(w.contactInserts, func(a, b *delius.InsertContact) int { return strings.Compare(a.Row.URN, b.Row.URN) })
-	slices.SortFunc(w.addressInserts, func(a, b *delius.InsertAddress) int { return a.Ledger.Booking.Compare(b.Ledger.Booking) })
+	slices.SortFunc(w.addressInserts, func(a, b *delius.InsertAddress) int { return a.Applied.Booking.Compare(b.Applied.Booking) })
 	var b pgx.Batch
 	draw := func(sequence string, n int, take func(i int, id int64)) {
 		b.Queue("select nextval('"+sequence+"') from generate_series(1, $1)", n).Query(func(rows pgx.Rows) error {
@@ -133,22 +133,22 @@ func (w *write) number(ctx context.Context) error {
 	}
 	draw("delius.contact_id_seq", len(w.contactInserts), func(i int, id int64) {
 		c := w.contactInserts[i]
-		c.Row.ID, c.Ledger.ContactID = id, id
+		c.Row.ID, c.Applied.ContactID = id, id
 	})
 	draw("delius.offender_address_id_seq", len(w.addressInserts), func(i int, id int64) {
 		a := w.addressInserts[i]
-		a.Row.ID, a.Ledger.AddressID = id, id
+		a.Row.ID, a.Applied.AddressID = id, id
 	})
 	if err := w.step.tx.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
 	for _, c := range w.contactInserts {
-		w.contactLedger = append(w.contactLedger, c.Ledger)
+		w.contactLedger = append(w.contactLedger, c.Applied)
 	}
 	for _, a := range w.addressInserts {
-		w.addressLedger = append(w.addressLedger, a.Ledger)
-		if m, ok := w.newMemories[a.Ledger.Booking]; ok {
-			m.AddressID = a.Ledger.AddressID
+		w.addressLedger = append(w.addressLedger, a.Applied)
+		if m, ok := w.newMemories[a.Applied.Booking]; ok {
+			m.AddressID = a.Applied.AddressID
 			w.memories = append(w.memories, m)
 		}
 	}

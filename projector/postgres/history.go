@@ -110,7 +110,7 @@ func (s *step) recorded(ctx context.Context, referrals []store.Referral) ([]proj
 
 // conflictsOf lists the conflicts of a person's contacts and addresses, whoever had
 // them at the time.
-func (s *step) conflictsOf(ctx context.Context, c delius.Case, desired delius.Desired) ([]projector.Conflict, error) {
+func (s *step) conflictsOf(ctx context.Context, c delius.Current, desired delius.Desired) ([]projector.Conflict, error) {
 	var urns []string
 	for i := range desired.Contacts {
 		urns = append(urns, desired.Contacts[i].URN)

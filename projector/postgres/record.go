@@ -23,7 +23,7 @@ func (w *write) queueLedger(b *pgx.Batch) {
 	if len(w.memories) == 0 {
 		return
 	}
-	slices.SortFunc(w.memories, func(a, b delius.Memory) int { return cmp.Compare(a.AddressID, b.AddressID) })
+	slices.SortFunc(w.memories, func(a, b delius.AppliedTerm) int { return cmp.Compare(a.AddressID, b.AddressID) })
 	var ids []int64
 	var statuses []string
 	var ends []stamp
@@ -40,7 +40,7 @@ func (w *write) queueLedger(b *pgx.Batch) {
 }
 
 func (w *write) queueContactLedger(b *pgx.Batch) {
-	slices.SortFunc(w.contactLedger, func(a, b delius.ContactLedger) int { return strings.Compare(a.URN, b.URN) })
+	slices.SortFunc(w.contactLedger, func(a, b delius.AppliedContact) int { return strings.Compare(a.URN, b.URN) })
 	for _, known := range []bool{false, true} {
 		var referrals [][16]byte
 		var ids []int64
@@ -87,7 +87,7 @@ set contact_id = excluded.contact_id, notes = excluded.notes, description = excl
 	officer_code = excluded.officer_code, baseless = excluded.baseless, deleted = excluded.deleted, events = excluded.events`
 
 func (w *write) queueAddressLedger(b *pgx.Batch) {
-	slices.SortFunc(w.addressLedger, func(a, b delius.AddressLedger) int { return a.Booking.Compare(b.Booking) })
+	slices.SortFunc(w.addressLedger, func(a, b delius.AppliedAddress) int { return a.Booking.Compare(b.Booking) })
 	for _, known := range []bool{false, true} {
 		var bookings [][16]byte
 		var ids []int64

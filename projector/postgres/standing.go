@@ -21,7 +21,7 @@ type ledger struct {
 }
 
 // Standing implements projector.Step with one round trip.
-func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius.Case, delius.References, error) {
+func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius.Current, delius.References, error) {
 	l := newLoader(s, desired)
 	if len(s.people) == 0 {
 		return l.cases, l.refs, nil
@@ -43,7 +43,7 @@ func (s *step) Standing(ctx context.Context, desired []delius.Desired) ([]delius
 // loader spreads rows that were loaded for a whole batch over its people.
 type loader struct {
 	step  *step
-	cases []delius.Case
+	cases []delius.Current
 	refs  delius.References
 
 	byOffender map[int64]int
@@ -55,19 +55,19 @@ type loader struct {
 
 	addresses map[int64]delius.AddressRow
 	entries   []ledgerAddress
-	memories  map[int64]delius.Memory
+	memories  map[int64]delius.AppliedTerm
 }
 
 type ledgerAddress struct {
-	delius.AddressLedger
+	delius.AppliedAddress
 	lost bool // no event of the booking is in the inbox
 }
 
 func newLoader(s *step, desired []delius.Desired) *loader {
 	l := &loader{
-		step: s, cases: make([]delius.Case, len(s.people)),
+		step: s, cases: make([]delius.Current, len(s.people)),
 		byOffender: map[int64]int{}, byReferral: map[store.Referral]int{}, byURN: map[string]int{},
-		addresses: map[int64]delius.AddressRow{}, memories: map[int64]delius.Memory{},
+		addresses: map[int64]delius.AddressRow{}, memories: map[int64]delius.AppliedTerm{},
 		refs: delius.References{
 			Types: map[string]delius.ContactType{}, Providers: map[string]int64{}, Teams: map[string][]delius.Team{},
 			Staff: map[string]int64{}, InTeam: map[[2]int64]bool{},
@@ -76,10 +76,10 @@ func newLoader(s *step, desired []delius.Desired) *loader {
 	s.ledger = ledger{contacts: map[string]int64{}, addresses: map[store.Referral]int64{}}
 	officers := map[delius.Officer]bool{}
 	for i, p := range s.people {
-		l.cases[i] = delius.Case{
+		l.cases[i] = delius.Current{
 			OffenderID: p.OffenderID, Missing: p.Missing,
-			ContactLedger: map[string]delius.ContactLedger{}, AddressLedger: map[store.Referral]delius.AddressLedger{},
-			Memories: map[int64]delius.Memory{},
+			AppliedContacts: map[string]delius.AppliedContact{}, AppliedAddresses: map[store.Referral]delius.AppliedAddress{},
+			AppliedTerms: map[int64]delius.AppliedTerm{},
 		}
 		if p.OffenderID != 0 {
 			l.byOffender[p.OffenderID] = i
@@ -130,7 +130,7 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 	b.Queue(`
 		select urn, referral, coalesce(contact_id, 0), notes, description, happened_at, officer, region, staff, provider, team, officer_code, baseless, deleted, events
 		from projection.contact where referral = any ($1)`, l.referrals()).Query(func(rows pgx.Rows) error {
-		var e delius.ContactLedger
+		var e delius.AppliedContact
 		var at *time.Time
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.URN, &e.Referral, &e.ContactID, &e.Notes, &e.Description, &at, &e.Officer.Kind, &e.Officer.Region, &e.Officer.Staff,
@@ -138,7 +138,7 @@ func (l *loader) queueContacts(b *pgx.Batch) {
 		}, func() error {
 			entry := e
 			entry.At, entry.Events = orZero(at), slices.Clone(e.Events)
-			l.cases[l.byReferral[e.Referral]].ContactLedger[e.URN] = entry
+			l.cases[l.byReferral[e.Referral]].AppliedContacts[e.URN] = entry
 			l.step.ledger.contacts[e.URN] = e.ContactID
 			return nil
 		})
@@ -191,7 +191,7 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 	b.Queue(`
 		select offender_address_id, status, end_date, own_end, open from projection.address_memory
 		where offender_address_id = any (array(select offender_address_id from delius.offender_address where offender_id = any ($1)))`, l.offenders()).Query(func(rows pgx.Rows) error {
-		var m delius.Memory
+		var m delius.AppliedTerm
 		_, err := pgx.ForEachRow(rows, []any{&m.AddressID, &m.Status, moment{&m.End}, &m.OwnEnd, &m.Open}, func() error {
 			l.memories[m.AddressID] = m
 			return nil
@@ -235,7 +235,7 @@ func (l *loader) spreadAddresses() {
 		}
 		c.Addresses = append(c.Addresses, row)
 		if m, ok := l.memories[row.ID]; ok {
-			c.Memories[row.ID] = m
+			c.AppliedTerms[row.ID] = m
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.addresses)) {
@@ -247,13 +247,13 @@ func (l *loader) spreadAddresses() {
 	for _, e := range l.entries {
 		row, stands := l.addresses[e.AddressID]
 		if i, ok := l.byReferral[e.Booking]; ok {
-			l.cases[i].AddressLedger[e.Booking] = e.AddressLedger
+			l.cases[i].AppliedAddresses[e.Booking] = e.AppliedAddress
 			if stands {
 				give(i, row)
 			}
 		}
 		if i, ok := l.byOffender[row.OffenderID]; stands && ok {
-			l.cases[i].AddressLedger[e.Booking] = e.AddressLedger
+			l.cases[i].AppliedAddresses[e.Booking] = e.AppliedAddress
 			if e.lost {
 				l.cases[i].Lost = append(l.cases[i].Lost, "stay of booking "+e.Booking.String())
 			}
