@@ -82,8 +82,10 @@ func (e *Event) Before(o *Event) bool { return e.Compare(o) < 0 }
 // Compare is the order of [Event.Before]; the type's name decides last, so that it
 // is total.
 func (e *Event) Compare(o *Event) int {
+	if c := e.Emitted.Compare(o.Emitted); c != 0 {
+		return c
+	}
 	return cmp.Or(
-		e.Emitted.Compare(o.Emitted),
 		cmp.Compare(rank(e.Type), rank(o.Type)),
 		strings.Compare(e.ID, o.ID),
 		strings.Compare(string(e.Type), string(o.Type)),

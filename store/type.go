@@ -20,7 +20,7 @@ const (
 // by [ParseType] is a CAS type, but not always a known one.
 type Type string
 
-// The eleven known types.
+// The known types. Each has a row in the registry below.
 const (
 	ApplicationSubmitted     Type = "applications.cas2.application.submitted"
 	ApplicationStatusUpdated Type = "applications.cas2.application.status-updated"
@@ -35,13 +35,52 @@ const (
 	PersonDepartedUpdated    Type = "accommodation.cas3.person.departed.updated"
 )
 
+// known is one row for each known type: whatever differs between them.
+type known struct {
+	Type    Type
+	Updates Type   // the base type whose .updated form it is; "" for a base type
+	KeyedBy keyed  // which of the ids that it names is its referral
+	Detail  string // path of its details on the CAS API, before the event's id
+}
+
+// keyed says which of the two ids that an event names is its referral.
+type keyed int
+
+const (
+	byApplication keyed = iota
+	byBooking
+)
+
+// registry has the known types, a base type before its .updated form.
+var registry = []known{
+	{ApplicationSubmitted, "", byApplication, "/events/cas2/application-submitted"},
+	{ApplicationStatusUpdated, "", byApplication, "/events/cas2/application-status-updated"},
+	{ReferralSubmitted, "", byApplication, "/events/cas3/referral-submitted"},
+	{BookingProvisionallyMade, "", byBooking, "/events/cas3/booking-provisionally-made"},
+	{BookingConfirmed, "", byBooking, "/events/cas3/booking-confirmed"},
+	{BookingCancelled, "", byBooking, "/events/cas3/booking-cancelled"},
+	{BookingCancelledUpdated, BookingCancelled, byBooking, "/events/cas3/booking-cancelled-updated"},
+	{PersonArrived, "", byBooking, "/events/cas3/person-arrived"},
+	{PersonArrivedUpdated, PersonArrived, byBooking, "/events/cas3/person-arrived-updated"},
+	{PersonDeparted, "", byBooking, "/events/cas3/person-departed"},
+	{PersonDepartedUpdated, PersonDeparted, byBooking, "/events/cas3/person-departure-updated"},
+}
+
+var byType = func() map[Type]*known {
+	types := make(map[Type]*known, len(registry))
+	for i := range registry {
+		types[registry[i].Type] = &registry[i]
+	}
+	return types
+}()
+
 // Types lists the known types, a base event always before its .updated.
 func Types() []Type {
-	return []Type{
-		ApplicationSubmitted, ApplicationStatusUpdated, ReferralSubmitted,
-		BookingProvisionallyMade, BookingConfirmed, BookingCancelled, BookingCancelledUpdated,
-		PersonArrived, PersonArrivedUpdated, PersonDeparted, PersonDepartedUpdated,
+	types := make([]Type, len(registry))
+	for i := range registry {
+		types[i] = registry[i].Type
 	}
+	return types
 }
 
 // maxName bounds an event type and an event id, in characters.
@@ -61,25 +100,23 @@ func ParseType(s string) (Type, error) {
 	return Type(s), nil
 }
 
-// Known says whether the type is one of the eleven that have an effect in Delius.
-func (t Type) Known() bool {
-	switch t {
-	case ApplicationSubmitted, ApplicationStatusUpdated, ReferralSubmitted,
-		BookingProvisionallyMade, BookingConfirmed, BookingCancelled, BookingCancelledUpdated,
-		PersonArrived, PersonArrivedUpdated, PersonDeparted, PersonDepartedUpdated:
-		return true
-	}
-	return false
-}
+// Known says whether the type is one of those that have an effect in Delius.
+func (t Type) Known() bool { return byType[t] != nil }
 
 // Updated says whether the type is the .updated form of another known type. Between
 // events with one timestamp a base event comes first.
 func (t Type) Updated() bool {
-	switch t {
-	case BookingCancelledUpdated, PersonArrivedUpdated, PersonDepartedUpdated:
-		return true
+	k := byType[t]
+	return k != nil && k.Updates != ""
+}
+
+// DetailPath is where the CAS API serves details of this type, after its base path and
+// before /{event id}; "" for an unknown type. The path is never used to tell the type.
+func (t Type) DetailPath() string {
+	if k := byType[t]; k != nil {
+		return k.Detail
 	}
-	return false
+	return ""
 }
 
 // Service is the tier that raises events of this type.
@@ -95,10 +132,10 @@ func (t Type) Service() Service {
 // application for CAS2 and for a submitted CAS3 referral, the booking for the known
 // others. An unknown type is keyed by the booking, else by the application.
 func (t Type) ReferralID(application, booking string) string {
-	switch {
-	case t == ApplicationSubmitted, t == ApplicationStatusUpdated, t == ReferralSubmitted:
+	switch k := byType[t]; {
+	case k != nil && k.KeyedBy == byApplication:
 		return application
-	case t.Known(), booking != "":
+	case k != nil, booking != "":
 		return booking
 	}
 	return application

@@ -22,7 +22,9 @@ func TestElevenTypesAreKnown(t *testing.T) {
 		if kind.Updated() {
 			updated++
 		}
+		assert.Contains(t, kind.DetailPath(), "/events/"+string(kind.Service())+"/", kind)
 	}
+	assert.Empty(t, store.Type("accommodation.cas3.assessment.updated").DetailPath())
 	assert.Equal(t, 3, updated)
 	assert.False(t, store.ApplicationStatusUpdated.Updated(), "it has no base event")
 }

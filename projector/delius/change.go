@@ -25,11 +25,11 @@ type Field struct {
 
 // InsertContact inserts a contact.
 type InsertContact struct {
-	Kind   *Kind
-	Type   ContactType
-	Row    ContactRow
+	Kind    *Kind
+	Type    ContactType
+	Row     ContactRow
 	Applied AppliedContact
-	Fields []Field
+	Fields  []Field
 }
 
 // UpdateContact writes Row over Was, if Was still stands there.
@@ -41,9 +41,9 @@ type UpdateContact struct {
 
 // InsertAddress inserts the address row of a stay.
 type InsertAddress struct {
-	Row    AddressRow
+	Row     AddressRow
 	Applied AppliedAddress
-	Fields []Field
+	Fields  []Field
 }
 
 // UpdateAddress writes Row over Was, if Was still stands there. Of a row that is no
@@ -126,17 +126,17 @@ type Observation struct {
 
 // Outcome is what [Diff] decides for one person.
 type Outcome struct {
-	Changes   []Change
-	Conflicts []Conflict
-	Parked    []Parked
-	Observations   []Observation
+	Changes      []Change
+	Conflicts    []Conflict
+	Parked       []Parked
+	Observations []Observation
 
 	// The ledger's own moves: entries of rows that stand, changed or not. Those of
 	// rows to be inserted are with their changes.
-	AppliedContacts []AppliedContact
+	AppliedContacts  []AppliedContact
 	AppliedAddresses []AppliedAddress
-	AppliedTerms      []AppliedTerm
-	Released      []store.Referral // bookings whose address entry is dropped
+	AppliedTerms     []AppliedTerm
+	Released         []store.Referral // bookings whose address entry is dropped
 
 	// Lost names contacts and bookings whose ledger was folded from events that the
 	// history lacks. If there are any nothing else is set: nothing may be written.
@@ -151,7 +151,9 @@ func (o *Outcome) Idle() bool {
 
 func dateString(t time.Time) string { return format(t, time.DateOnly) }
 
-func timeString(t time.Time) string { return format(t.In(store.London()), "2006-01-02 15:04:05.999999") }
+func timeString(t time.Time) string {
+	return format(t.In(store.London()), "2006-01-02 15:04:05.999999")
+}
 
 // format writes a time of a row for a person.
 func format(t time.Time, layout string) string {

@@ -1,6 +1,7 @@
 package delius
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,52 +11,106 @@ import (
 	"casdelius/store"
 )
 
-// Kind is one of the eight kinds of contact.
+// Kind is one of the kinds of contact: whatever differs between them.
 type Kind struct {
 	Code    string        // of the contact type
 	Service store.Service // whose user writes the row
-	urn     string        // without the id
-	index   int           // in Kinds
+	Events  []Told        // the types of event that make it, the base type first
+
+	urn   string                          // without the id
+	read  func(e *Event, r *reader) error // reads the eventDetails of its events
+	index int                             // in kinds
 }
 
+// Told is a type of event with the name under which it is told as telemetry.
+type Told struct {
+	Type store.Type
+	Name string
+}
+
+// The kinds of contact. Each has a place in the registry below.
 var (
-	submitted   = &Kind{"EACB", store.CAS2, "urn:hmpps:cas2:application-submitted:", 0}
-	status      = &Kind{"EACC", store.CAS2, "urn:hmpps:cas2:application-status-updated:", 1}
-	referred    = &Kind{"EARS", store.CAS3, "urn:hmpps:cas3:application-submitted:", 2}
-	provisional = &Kind{"EABP", store.CAS3, "urn:hmpps:cas3:booking-provisionally-made:", 3}
-	confirmed   = &Kind{"EACO", store.CAS3, "urn:hmpps:cas3:booking-confirmed:", 4}
-	cancelled   = &Kind{"EACA", store.CAS3, "urn:hmpps:cas3:booking-cancelled:", 5}
-	arrived     = &Kind{"EAAR", store.CAS3, "urn:hmpps:cas3:person-arrived:", 6}
-	departed    = &Kind{"EADP", store.CAS3, "urn:hmpps:cas3:person-departed:", 7}
+	submitted = &Kind{
+		Code: "EACB", Service: store.CAS2, urn: "urn:hmpps:cas2:application-submitted:", read: (*Event).readSubmitted,
+		Events: []Told{{store.ApplicationSubmitted, "ApplicationSubmitted"}},
+	}
+	status = &Kind{
+		Code: "EACC", Service: store.CAS2, urn: "urn:hmpps:cas2:application-status-updated:", read: (*Event).readStatus,
+		Events: []Told{{store.ApplicationStatusUpdated, "ApplicationStatusUpdated"}},
+	}
+	referred = &Kind{
+		Code: "EARS", Service: store.CAS3, urn: "urn:hmpps:cas3:application-submitted:", read: (*Event).readReferred,
+		Events: []Told{{store.ReferralSubmitted, "ApplicationSubmitted"}},
+	}
+	provisional = &Kind{
+		Code: "EABP", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-provisionally-made:", read: (*Event).readProvisional,
+		Events: []Told{{store.BookingProvisionallyMade, "BookingProvisionallyMade"}},
+	}
+	confirmed = &Kind{
+		Code: "EACO", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-confirmed:", read: (*Event).readConfirmed,
+		Events: []Told{{store.BookingConfirmed, "BookingConfirmed"}},
+	}
+	cancelled = &Kind{
+		Code: "EACA", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-cancelled:", read: (*Event).readCancelled,
+		Events: []Told{{store.BookingCancelled, "BookingCancelled"}, {store.BookingCancelledUpdated, "BookingCancelledUpdated"}},
+	}
+	arrived = &Kind{
+		Code: "EAAR", Service: store.CAS3, urn: "urn:hmpps:cas3:person-arrived:", read: (*Event).readArrived,
+		Events: []Told{{store.PersonArrived, "PersonArrived"}, {store.PersonArrivedUpdated, "PersonArrivedUpdated"}},
+	}
+	departed = &Kind{
+		Code: "EADP", Service: store.CAS3, urn: "urn:hmpps:cas3:person-departed:", read: (*Event).readDeparted,
+		Events: []Told{{store.PersonDeparted, "PersonDeparted"}, {store.PersonDepartedUpdated, "PersonDepartedUpdated"}},
+	}
 )
 
-// Kinds lists every kind of contact.
-func Kinds() []*Kind { return kinds[:] }
+var kinds = []*Kind{submitted, status, referred, provisional, confirmed, cancelled, arrived, departed}
 
-var kinds = [...]*Kind{submitted, status, referred, provisional, confirmed, cancelled, arrived, departed}
+// byType finds the kind of contact that a type of event makes.
+var byType = index(kinds, store.Types())
+
+// index panics, with its name, on a type that makes no contact, or two: no program that has
+// such a registry may start.
+func index(kinds []*Kind, types []store.Type) map[store.Type]*Kind {
+	byType := make(map[store.Type]*Kind, len(types))
+	for i, k := range kinds {
+		k.index = i
+		for _, told := range k.Events {
+			if other := byType[told.Type]; other != nil {
+				panic(fmt.Sprintf("event type %s makes two kinds of contact, %s and %s", told.Type, other.Code, k.Code))
+			}
+			byType[told.Type] = k
+		}
+	}
+	for _, t := range types {
+		if byType[t] == nil {
+			panic(fmt.Sprintf("event type %s makes no kind of contact: it has no row in package delius", t))
+		}
+	}
+	return byType
+}
+
+// Kinds lists every kind of contact.
+func Kinds() []*Kind { return slices.Clone(kinds) }
 
 // KindOf is the kind of contact that events of a type make; nil for an unknown type.
-func KindOf(t store.Type) *Kind {
-	switch t {
-	case store.ApplicationSubmitted:
-		return submitted
-	case store.ApplicationStatusUpdated:
-		return status
-	case store.ReferralSubmitted:
-		return referred
-	case store.BookingProvisionallyMade:
-		return provisional
-	case store.BookingConfirmed:
-		return confirmed
-	case store.BookingCancelled, store.BookingCancelledUpdated:
-		return cancelled
-	case store.PersonArrived, store.PersonArrivedUpdated:
-		return arrived
-	case store.PersonDeparted, store.PersonDepartedUpdated:
-		return departed
+func KindOf(t store.Type) *Kind { return byType[t] }
+
+// TelemetryName is the name under which operators know events of a type; "" for an
+// unknown one.
+func TelemetryName(t store.Type) string {
+	if k := byType[t]; k != nil {
+		for _, told := range k.Events {
+			if told.Type == t {
+				return told.Name
+			}
+		}
 	}
-	return nil
+	return ""
 }
+
+// URNPrefix is the external reference of its contacts, but for the referral at its end.
+func (k *Kind) URNPrefix() string { return k.urn }
 
 // URN is the external reference of the contact of this kind of a referral.
 func (k *Kind) URN(r store.Referral) string {
@@ -69,8 +124,8 @@ type OfficerKind string
 // The three ways in which an officer is known.
 const (
 	Unchanged OfficerKind = ""         // whoever stands in the row: no event tells
-	Manager  OfficerKind = "manager"  // the person's active manager when the row is written
-	Recorder OfficerKind = "recorder" // the staff member that an event names
+	Manager   OfficerKind = "manager"  // the person's active manager when the row is written
+	Recorder  OfficerKind = "recorder" // the staff member that an event names
 )
 
 // Officer is who recorded a contact: a symbol, until a row is written.

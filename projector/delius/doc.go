@@ -173,9 +173,10 @@
 //
 // # Whose referral it is
 //
-// [Identity] gives the CRN of the referral's latest event that has one, else the NOMS
-// number of the latest that has one. Events whose detail is unusable count, for the
-// notification names the person. Delius alone says which CRN and number belong together.
+// [Owner] decides it, for every path and every list alike: by the CRN of the referral's
+// latest event that has one, else by the NOMS number of the latest that has one. Events
+// whose detail is unusable count, for the notification names the person. Delius alone says
+// which CRN and number belong together; whoever is soft-deleted there is nobody.
 //
 // When a referral turns out to be another person's, a live row under its URN on the
 // wrong person parks the contact until somebody deletes it there, and a live address

@@ -25,11 +25,11 @@ type fake struct {
 	contacts  map[int64]*contact
 	addresses map[int64]*delius.AddressRow
 
-	appliedContacts map[string]delius.AppliedContact
+	appliedContacts  map[string]delius.AppliedContact
 	appliedAddresses map[store.Referral]delius.AppliedAddress
-	appliedTerms      map[int64]delius.AppliedTerm
-	parked        map[int64][]delius.Parked
-	conflicts     []delius.Conflict
+	appliedTerms     map[int64]delius.AppliedTerm
+	parked           map[int64][]delius.Parked
+	conflicts        []delius.Conflict
 }
 
 type contact struct {

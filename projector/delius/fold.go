@@ -69,9 +69,8 @@ func (d *Desired) foldReferral(events []*Event) {
 	referral := events[0].Referral
 	d.Referrals = append(d.Referrals, referral)
 	var arrivals, departures []*Event // usable ones
-	var moves int                     // of all
+	var moves []*Event                // of both kinds, unusable ones too
 	hasBase := false
-	first := len(events)
 	for rest := events; len(rest) > 0; {
 		kind := rest[0].kind
 		n := run(rest, func(e *Event) bool { return e.kind == kind })
@@ -80,12 +79,11 @@ func (d *Desired) foldReferral(events []*Event) {
 		switch kind {
 		case arrived:
 			arrivals = usable
+			moves = append(moves, all...)
 			hasBase = slices.ContainsFunc(all, func(e *Event) bool { return !e.Type.Updated() })
 		case departed:
 			departures = usable
-		}
-		if kind == arrived || kind == departed {
-			first, moves = min(first, len(events)-len(rest)), moves+n
+			moves = append(moves, all...)
 		}
 		if len(usable) > 0 {
 			c := foldContact(kind, referral, usable)
@@ -96,8 +94,7 @@ func (d *Desired) foldReferral(events []*Event) {
 	}
 	if len(arrivals)+len(departures) > 0 {
 		s := foldStay(referral, arrivals, departures)
-		// Arrivals and departures are the last two kinds, so they stand together.
-		s.Hashes, s.HasBase = hashesOf(events[first:first+moves]), hasBase
+		s.Hashes, s.HasBase = hashesOf(moves), hasBase
 		d.Stays = append(d.Stays, s)
 	}
 }
@@ -141,29 +138,4 @@ func hashesOf(events []*Event) []int64 {
 	}
 	slices.Sort(hashes)
 	return hashes
-}
-
-// Identity is who a referral's person is by its events, given in any order: the CRN
-// of the latest that has one, else the NOMS number of the latest that has one.
-// Unknown types do not count; both are "" if no event names anyone.
-func Identity(events []*Event) (store.CRN, store.NOMS) {
-	var crn, noms *Event
-	for _, e := range events {
-		if !e.Type.Known() {
-			continue
-		}
-		if e.CRN != "" && (crn == nil || crn.Before(&e.Event)) {
-			crn = e
-		}
-		if e.NOMS != "" && (noms == nil || noms.Before(&e.Event)) {
-			noms = e
-		}
-	}
-	switch {
-	case crn != nil:
-		return crn.CRN, ""
-	case noms != nil:
-		return "", noms.NOMS
-	}
-	return "", ""
 }

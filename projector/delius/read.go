@@ -80,7 +80,9 @@ func (e *Event) read(body []byte) error {
 			continue
 		}
 		found = !r.null()
-		problem = e.readDetails(r)
+		// Whatever is missing in them is looked for when they are read whole, so that what is
+		// no JSON is always said first.
+		problem = e.kind.read(e, r)
 	}
 	if err := r.end(); err != nil {
 		return fmt.Errorf("detail cannot be read: %w", err)
@@ -92,32 +94,6 @@ func (e *Event) read(body []byte) error {
 		return fmt.Errorf("timestamp: date-time %q is outside the years 1900 to 9999", e.At.Format(time.RFC3339))
 	}
 	return problem
-}
-
-// readDetails reads the eventDetails. Whatever is missing in them is looked for when
-// they are read whole, so that what is no JSON is always said first.
-func (e *Event) readDetails(r *reader) error {
-	switch e.kind {
-	case submitted:
-		return e.readSubmitted(r)
-	case status:
-		return e.readStatus(r)
-	case referred:
-		for range r.members() {
-			r.skip()
-		}
-	case provisional:
-		return e.readBooking(r, "bookedBy")
-	case confirmed:
-		return e.readBooking(r, "confirmedBy")
-	case cancelled:
-		e.readCancelled(r)
-	case arrived:
-		return e.readArrived(r)
-	case departed:
-		return e.readDeparted(r)
-	}
-	return nil
 }
 
 const applicationLine = "Details of the application can be found here:"
@@ -239,6 +215,18 @@ func cohortName(cohort, origin string) string {
 	return ""
 }
 
+// readReferred keeps nothing of a detail: the contact has no text.
+func (e *Event) readReferred(r *reader) error {
+	for range r.members() {
+		r.skip()
+	}
+	return nil
+}
+
+func (e *Event) readProvisional(r *reader) error { return e.readBooking(r, "bookedBy") }
+
+func (e *Event) readConfirmed(r *reader) error { return e.readBooking(r, "confirmedBy") }
+
 func (e *Event) readBooking(r *reader, by string) error {
 	var expected, notes string
 	officer := Officer{Kind: Manager}
@@ -285,7 +273,7 @@ func (r *reader) officer() Officer {
 	return Officer{Kind: Recorder, Region: region, Staff: staff}
 }
 
-func (e *Event) readCancelled(r *reader) {
+func (e *Event) readCancelled(r *reader) error {
 	var reason, context, notes string
 	officer := Officer{Kind: Manager}
 	for name := range r.members() {
@@ -304,6 +292,7 @@ func (e *Event) readCancelled(r *reader) {
 	}
 	e.Officer = officer
 	e.Text = lines(reason, context, notes)
+	return nil
 }
 
 func (e *Event) readArrived(r *reader) error {

@@ -147,8 +147,8 @@ type Current struct {
 	Contacts  []ContactRow // under the URN of any of the person's contacts, on whomever
 	Addresses []AddressRow // of the person, and those that the ledger names for the person's bookings
 
-	AppliedContacts map[string]AppliedContact         // by URN, of the person's referrals
+	AppliedContacts  map[string]AppliedContact         // by URN, of the person's referrals
 	AppliedAddresses map[store.Referral]AppliedAddress // of the person's bookings and of the owners of Addresses
-	Lost          []string                         // bookings that own one of Addresses, of which no event is left
-	AppliedTerms      map[int64]AppliedTerm                 // by address row
+	Lost             []string                          // bookings that own one of Addresses, of which no event is left
+	AppliedTerms     map[int64]AppliedTerm             // by address row
 }

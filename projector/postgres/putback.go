@@ -245,7 +245,7 @@ var sqlPutBackContacts = `
 		notes = o.notes, external_reference = o.external_reference, sensitive = o.sensitive, created_datetime = o.created_datetime,
 		created_by_user_id = o.created_by_user_id, soft_deleted = o.soft_deleted, partition_area_id = o.partition_area_id,
 		trust_provider_team_id = o.trust_provider_team_id, trust_provider_flag = o.trust_provider_flag, last_updated_user_id = o.last_updated_user_id,
-		row_version = c.row_version + 1, last_updated_datetime = `+sqlTouched("c", "$3")+`
+		row_version = c.row_version + 1, last_updated_datetime = ` + sqlTouched("c", "$3") + `
 	from (
 		select c.contact_id, o.offender_id, o.contact_type_id, o.description, o.contact_date, o.contact_start_time, o.staff_id, o.team_id,
 			o.probation_area_id, o.notes, o.external_reference, o.sensitive, o.soft_deleted, o.partition_area_id, o.trust_provider_team_id,
@@ -283,7 +283,7 @@ var sqlPutBackAddresses = `
 		postcode = o.postcode, telephone_number = o.telephone_number, no_fixed_abode = o.no_fixed_abode, type_verified = o.type_verified,
 		start_date = o.start_date, end_date = o.end_date, soft_deleted = o.soft_deleted, created_datetime = o.created_datetime,
 		created_by_user_id = o.created_by_user_id, partition_area_id = o.partition_area_id, last_updated_user_id = o.last_updated_user_id,
-		last_updated_datetime = `+sqlTouched("a", "$2")+`
+		last_updated_datetime = ` + sqlTouched("a", "$2") + `
 	from (
 		select o.* from projection.address_seal s
 		join delius.offender_address a using (offender_address_id)

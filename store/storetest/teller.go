@@ -232,29 +232,8 @@ func (t *teller) numbered(p Person) naming {
 
 // detailPath is where the CAS API serves the details of a type, without the id.
 func detailPath(typ store.Type) string {
-	switch typ {
-	case store.ApplicationSubmitted:
-		return "/events/cas2/application-submitted"
-	case store.ApplicationStatusUpdated:
-		return "/events/cas2/application-status-updated"
-	case store.ReferralSubmitted:
-		return "/events/cas3/referral-submitted"
-	case store.BookingProvisionallyMade:
-		return "/events/cas3/booking-provisionally-made"
-	case store.BookingConfirmed:
-		return "/events/cas3/booking-confirmed"
-	case store.BookingCancelled:
-		return "/events/cas3/booking-cancelled"
-	case store.BookingCancelledUpdated:
-		return "/events/cas3/booking-cancelled-updated"
-	case store.PersonArrived:
-		return "/events/cas3/person-arrived"
-	case store.PersonArrivedUpdated:
-		return "/events/cas3/person-arrived-updated"
-	case store.PersonDeparted:
-		return "/events/cas3/person-departed"
-	case store.PersonDepartedUpdated:
-		return "/events/cas3/person-departure-updated"
+	if path := typ.DetailPath(); path != "" {
+		return path
 	}
 	return "/events/" + string(typ.Service()) + "/other"
 }

@@ -102,24 +102,11 @@ func (s *Server) DetailURL(t store.Type, eventID string) string {
 // Path is the path of an event's detail. A type that the API does not have gets a path
 // of the same form.
 func Path(t store.Type, eventID string) string {
-	names := map[store.Type]string{
-		store.ApplicationSubmitted:     "application-submitted",
-		store.ApplicationStatusUpdated: "application-status-updated",
-		store.ReferralSubmitted:        "referral-submitted",
-		store.BookingProvisionallyMade: "booking-provisionally-made",
-		store.BookingConfirmed:         "booking-confirmed",
-		store.BookingCancelled:         "booking-cancelled",
-		store.BookingCancelledUpdated:  "booking-cancelled-updated",
-		store.PersonArrived:            "person-arrived",
-		store.PersonArrivedUpdated:     "person-arrived-updated",
-		store.PersonDeparted:           "person-departed",
-		store.PersonDepartedUpdated:    "person-departure-updated",
+	path := t.DetailPath()
+	if path == "" {
+		path = "/events/" + string(t.Service()) + "/" + strings.ReplaceAll(string(t), ".", "-")
 	}
-	name := names[t]
-	if name == "" {
-		name = strings.ReplaceAll(string(t), ".", "-")
-	}
-	return "/events/" + string(t.Service()) + "/" + name + "/" + url.PathEscape(eventID)
+	return path + "/" + url.PathEscape(eventID)
 }
 
 // Put serves body at a path, or at the path of a URL of this server.
