@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 
@@ -42,6 +43,15 @@ Examples:
 
 Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 (verify), 1 an error or wrong usage, 130 interrupted.`
+
+// Faults names what is wrong with the options that all commands have.
+func (c *cli) Faults() error {
+	var database error
+	if c.Database == "" {
+		database = errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
+	}
+	return errors.Join(database, c.Log.Faults(), c.NATS.Faults(c.Stream))
+}
 
 // session is what the commands work with.
 type session struct {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/store"
@@ -57,7 +58,7 @@ func (h *told) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) 
 	}
 	switch {
 	case m.Parked != nil:
-		fmt.Fprintf(w, "    parked, %s: %s\n", m.Parked.Cause, m.Parked.Problem)
+		fmt.Fprintf(w, "    parked, %s: %s\n", m.Parked.Cause, command.Line(m.Parked.Problem))
 	case !e.Type.Known():
 		fmt.Fprintln(w, "    changes nothing: what events of this type mean is not known")
 	case len(m.Effects) == 0:
@@ -129,7 +130,7 @@ func (h *told) writeExplained(w io.Writer, all []delius.Explained) {
 		e := &all[i]
 		fmt.Fprintf(w, "\n%s: %s\n", e.Item, standsAs(e))
 		if parked := h.parkedOf(e.Item); parked != nil {
-			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, parked.Problem, parked.Cause.Remedy())
+			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, command.Line(parked.Problem), parked.Cause.Remedy())
 		}
 		var notes footnotes
 		for _, f := range e.Fields {

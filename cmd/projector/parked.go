@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/postgres"
@@ -108,8 +108,7 @@ func (s *session) writeParked(list []projector.Parked, now time.Time) error {
 		fmt.Fprintln(s.stdout, "nothing is parked")
 		return nil
 	}
-	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CAUSE\tPERSON\tWHAT\tAGE\tTRIES\tNEXT TRY\tPROBLEM")
+	table := command.NewTable(s.stdout, "CAUSE", "PERSON", "WHAT", "AGE", "TRIES", "NEXT TRY", "PROBLEM")
 	causes := map[delius.Cause]int{}
 	for i := range list {
 		p := &list[i]
@@ -131,7 +130,7 @@ func (s *session) writeParked(list []projector.Parked, now time.Time) error {
 		case !p.RetryAt.IsZero():
 			next = "now"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
+		table.Row(p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
 	}
 	err := table.Flush()
 	fmt.Fprintf(s.stdout, "\n%d parked. What to do:\n", len(list))

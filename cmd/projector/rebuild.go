@@ -30,9 +30,9 @@ type whom struct {
 func (w *whom) rebuild() (projector.Rebuild, error) {
 	var r projector.Rebuild
 	for _, text := range w.CRN {
-		crn := store.ParseCRN(text)
-		if crn == "" {
-			return r, fmt.Errorf("--crn %q is no CRN: want a letter and six digits, such as X123456", text)
+		crn, err := parseCRN(text)
+		if err != nil {
+			return r, err
 		}
 		r.CRNs = append(r.CRNs, crn)
 	}
@@ -156,7 +156,7 @@ func (s *session) projector(ctx context.Context, workers int) (*projector.Projec
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := postgres.New(ctx, pool, postgres.Config{})
+	db, err := projection.Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		pool.Close()
 		return nil, nil, err

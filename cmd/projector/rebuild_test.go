@@ -98,7 +98,7 @@ func TestRebuildAndPlanRefuseWhatIsNoPersonOrReferral(t *testing.T) {
 	t.Parallel()
 	f := fill(t)
 	for _, c := range []struct{ args, says string }{
-		{"plan --crn 123", `--crn "123" is no CRN: want a letter and six digits`},
+		{"plan --crn 123", `--crn: "123" is no CRN: want a letter and six digits`},
 		{"rebuild --referral abc", `--referral "abc"`},
 		{"rebuild --rate=-1", "--rate -1: want events a second"},
 		{"rebuild --workers 0", "--workers 0: want 1 or more"},

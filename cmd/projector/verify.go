@@ -50,8 +50,8 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	order := projector.Verification{Repair: c.Repair}
 	for _, text := range c.CRN {
 		crn, err := parseCRN(text)
-		if err != nil || crn == "" {
-			return fmt.Errorf("--crn %q is no CRN: want a letter and six digits, such as X123456", text)
+		if err != nil {
+			return err
 		}
 		order.CRNs = append(order.CRNs, crn)
 	}
@@ -166,7 +166,7 @@ func sentence(f *projector.Finding) string {
 		text += ", " + f.CRN
 	}
 	if f.Severity == projector.Edited {
-		text += fmt.Sprintf(", by %s on %s", f.By, f.At.In(store.London()).Format("02/01/2006 15:04:05"))
+		text += fmt.Sprintf(", by %s on %s", command.Line(f.By), f.At.In(store.London()).Format("02/01/2006 15:04:05"))
 	}
 	return text
 }

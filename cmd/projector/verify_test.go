@@ -111,8 +111,8 @@ func TestVerifyLooksOnlyAtWhoIsAskedFor(t *testing.T) {
 	require.Contains(t, stdout, "1 messages, 1 contacts and 0 addresses looked at: 0 edited, 2 damaged.\n")
 
 	for says, args := range map[string][]string{
-		`--crn "Z1" is no CRN`: {"--crn", "Z1"},
-		"nobody to verify":     {"--crn", "Z999999"},
+		`--crn: "Z1" is no CRN`: {"--crn", "Z1"},
+		"nobody to verify":      {"--crn", "Z999999"},
 	} {
 		code, _, stderr := f.projector(append([]string{"verify"}, args...)...)
 		require.Equal(t, 1, code)

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/command"
-
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector"
 )
