@@ -13,7 +13,7 @@ import (
 	"casdelius/store"
 )
 
-func (h *told) writeTimeline(w io.Writer) {
+func (h *historyView) writeTimeline(w io.Writer) {
 	h.writeWho(w)
 	fmt.Fprint(w, "What an event changed is derived by folding the events up to it in the order in which CAS\n"+
 		"emitted them: no log of changes is kept. All times are London's.\n")
@@ -23,7 +23,7 @@ func (h *told) writeTimeline(w io.Writer) {
 	}
 }
 
-func (h *told) writeWho(w io.Writer) {
+func (h *historyView) writeWho(w io.Writer) {
 	events, referrals := 0, len(h.Referrals)
 	for _, e := range h.Events {
 		if h.only == nil || e.Referral == *h.only {
@@ -49,7 +49,7 @@ func (h *told) writeWho(w io.Writer) {
 	}
 }
 
-func (h *told) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) {
+func (h *historyView) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) {
 	e := m.Event
 	fmt.Fprintf(w, "\n%s\n", h.eventName(e.Key()))
 	fmt.Fprintf(w, "    received %s, stored %s, applied %s\n", london(e.Received), london(r.Stored), london(r.Applied))
@@ -98,7 +98,7 @@ func writeField(w io.Writer, name string, lines []string) {
 	}
 }
 
-func (h *told) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
+func (h *historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
 	fmt.Fprintf(w, "%s as of %s\n", h.who, london(upTo))
 	fmt.Fprint(w, "What the events that CAS had emitted by then make. What people had edited by then, and\n"+
 		"addresses that are no CAS3 stay, are not known. All times are London's.\n")
@@ -122,7 +122,7 @@ func (h *told) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
 	}
 }
 
-func (h *told) writeExplained(w io.Writer, all []delius.Explained) {
+func (h *historyView) writeExplained(w io.Writer, all []delius.Explained) {
 	h.writeWho(w)
 	fmt.Fprint(w, "A number names the event that a field, or a line of the notes, comes from. \"-\" is a line that an\n"+
 		"event says but that does not stand, \"+\" one that no event says: a person's. All times are London's.\n")
@@ -220,7 +220,7 @@ func (n *footnotes) writeNotes(w io.Writer, e *delius.Explained, f delius.Explai
 }
 
 // eventName names an event and when it was emitted.
-func (h *told) eventName(k store.Key) string {
+func (h *historyView) eventName(k store.Key) string {
 	for _, e := range h.Events {
 		if e.Key() == k {
 			return fmt.Sprintf("%s  %s %q of %s", london(e.Emitted), k.Type, k.ID, k.Referral)

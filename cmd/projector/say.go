@@ -81,7 +81,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// oneLine is a field's value on one line: the lines of an address are told as one,
+// oneLine is a field's value on one line: the lines of an address are shown as one,
 // other texts are quoted where they have several.
 func oneLine(field, text string) string {
 	switch {

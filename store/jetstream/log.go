@@ -177,7 +177,7 @@ func (l *Log) Close() error {
 func (l *Log) stream(ctx context.Context, name string) (js.Stream, error) {
 	stream, err := l.js.Stream(ctx, name)
 	if err != nil {
-		return nil, translate("look at stream "+name, err)
+		return nil, translate("read stream "+name, err)
 	}
 	stream.CachedInfo().Config.AllowDirect = false
 	return stream, nil
@@ -191,7 +191,7 @@ func (l *Log) Ready(ctx context.Context) error {
 	}
 	for _, name := range []string{EventsStream, RejectedStream} {
 		if _, err := l.js.Stream(ctx, name); err != nil {
-			return translate("look at stream "+name, err)
+			return translate("read stream "+name, err)
 		}
 	}
 	return nil
@@ -211,7 +211,7 @@ type Info struct {
 func (l *Log) Info(ctx context.Context) (Info, error) {
 	stream, err := l.js.Stream(ctx, EventsStream)
 	if err != nil {
-		return Info{}, translate("look at stream "+EventsStream, err)
+		return Info{}, translate("read stream "+EventsStream, err)
 	}
 	info := stream.CachedInfo()
 	return Info{

@@ -109,7 +109,7 @@ func (l *Log) makeStream(ctx context.Context, want js.StreamConfig) (js.Stream, 
 
 // notMade translates the error of making a stream, with what to do where that is known.
 func (l *Log) notMade(want js.StreamConfig, err error) error {
-	doing := "make or look at stream " + want.Name
+	doing := "make or read stream " + want.Name
 	var answer js.JetStreamError
 	if !errors.As(err, &answer) || answer.APIError() == nil {
 		return translate(doing, err)
@@ -129,7 +129,7 @@ func (l *Log) notMade(want js.StreamConfig, err error) error {
 // existingStream gives a stream, and makes none.
 func (l *Log) existingStream(ctx context.Context, want js.StreamConfig) (js.Stream, error) {
 	stream, err := l.js.Stream(ctx, want.Name)
-	return stream, translate("look at stream "+want.Name, err)
+	return stream, translate("read stream "+want.Name, err)
 }
 
 // variables are what else may be changed about a setting.

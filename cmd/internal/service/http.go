@@ -79,7 +79,7 @@ func Serve(name, address string, registry *prometheus.Registry, logger *slog.Log
 	go func() {
 		defer close(e.served)
 		if err := e.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("health and metrics are not served any more", "error", err)
+			logger.ErrorContext(context.Background(), "health and metrics are not served any more", "error", err)
 		}
 	}()
 	return e, nil
