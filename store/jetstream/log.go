@@ -187,7 +187,7 @@ func (l *Log) stream(ctx context.Context, name string) (js.Stream, error) {
 // has a leader that answers.
 func (l *Log) Ready(ctx context.Context) error {
 	if !l.conn.IsConnected() {
-		return fmt.Errorf("%w: not connected to NATS (%v)", ErrUnavailable, l.conn.Status())
+		return l.disconnected()
 	}
 	for _, name := range []string{EventsStream, RejectedStream} {
 		if _, err := l.js.Stream(ctx, name); err != nil {
@@ -195,6 +195,10 @@ func (l *Log) Ready(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (l *Log) disconnected() error {
+	return fmt.Errorf("%w: the connection to %s (NATS_URL) is lost (%v)", ErrUnavailable, l.cfg.servers(), l.conn.Status())
 }
 
 // Info is the state of the stream of events.

@@ -40,7 +40,12 @@ func (l *Log) Ensure(ctx context.Context) error {
 func (l *Log) inspect(ctx context.Context, stream func(context.Context, js.StreamConfig) (js.Stream, error)) *findings {
 	var found findings
 	of := "the NATS server at " + l.conn.ConnectedUrlRedacted()
-	if v := l.conn.ConnectedServerVersion(); !supported(v) {
+	v := l.conn.ConnectedServerVersion()
+	if v == "" {
+		found.fail(l.disconnected())
+		return &found
+	}
+	if !supported(v) {
 		found.refuse(of, Difference{Setting: "version", Have: v, Want: oldestServer + " or later"})
 		return &found
 	}
