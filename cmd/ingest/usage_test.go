@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/service"
 	"casdelius/store"
+	"casdelius/store/jetstream/natstest"
 )
 
 func TestBlankValuesAreWrongUsage(t *testing.T) {
@@ -45,4 +47,15 @@ func TestRejectedMessagesDoNotSteerATerminal(t *testing.T) {
 	require.Contains(t, stdout, `a\u202eb`)
 	require.Contains(t, stdout, "\\x1b]0;title\\x07\nsecond line\n")
 	require.NotContains(t, stdout, "\x1b")
+}
+
+func TestTheServiceSaysAtOnceThatOneServerCannotReplicate(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	s := &session{cli: &cli{}, logger: slog.New(slog.DiscardHandler)}
+	s.NATS.URL, s.NATS.MonitorURL, s.Stream.Replicas = server.URL(), "http://"+freeAddress(t), 3
+	log, err := s.awaitLog(t.Context())
+	require.Nil(t, log)
+	require.ErrorContains(t, err, "STREAM_REPLICAS: have 3, but no cluster")
+	require.ErrorContains(t, err, server.URL())
 }

@@ -58,7 +58,7 @@ type rebuildCommand struct {
 	selection
 	DryRun  bool `help:"Show every change instead of making it, as plan does; exit 2 if there are any."`
 	Restart bool `help:"Begin anew, also where a rebuild was interrupted."`
-	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; the default is no limit."`
+	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; 0, the default, is no limit."`
 }
 
 // Help implements kong.HelpProvider.
@@ -91,7 +91,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.Rate < 0 {
-		return fmt.Errorf("--rate %d: want events a second, 1 or more", c.Rate)
+		return fmt.Errorf("--rate %d: want events a second, or 0 for no limit", c.Rate)
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
 	p, closeAll, err := s.projector(ctx, c.Workers)
