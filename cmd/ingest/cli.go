@@ -52,6 +52,9 @@ Examples:
 The AWS SDK reads its own variables: AWS_REGION, AWS_ENDPOINT_URL_SQS, credentials.
 Exit codes: 0 done, 1 an error or wrong usage, 130 interrupted.`
 
+// Faults names what is wrong with the options that all commands have.
+func (c *cli) Faults() error { return errors.Join(c.Log.Faults(), c.NATS.Faults(c.Stream)) }
+
 // session is what the commands work with.
 type session struct {
 	*cli

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/ingest"
 	"casdelius/store"
 	"casdelius/store/jetstream"
@@ -52,10 +52,10 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
+	var table *command.Table
 	lines := json.NewEncoder(s.stdout)
 	if !c.JSON {
-		fmt.Fprintln(table, "SEQ\tSTORED\tREASON\tRECEIVES\tREPLAYED\tPROBLEM")
+		table = command.NewTable(s.stdout, "SEQ", "STORED", "REASON", "RECEIVES", "REPLAYED", "PROBLEM")
 	}
 	err = s.withLog(ctx, func(log *jetstream.Log) error {
 		for m, err := range log.Rejected(ctx) {
@@ -70,7 +70,7 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 				brief.Body = ""
 				_ = lines.Encode(brief)
 			default:
-				fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%t\t%s\n", m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, m.Replayed, m.Problem)
+				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, m.Replayed, m.Problem)
 			}
 		}
 		return nil
@@ -92,7 +92,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 			return json.NewEncoder(s.stdout).Encode(forMachines(m))
 		}
 		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\nreplayed  %t\n\n%s\n",
-			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.Problem, m.MessageID, m.ReceiveCount, m.Replayed, m.Body)
+			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, m.Replayed, m.Body)
 		return nil
 	})
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/ingest"
 	"casdelius/ingest/sqs"
@@ -57,6 +57,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	endpoints.Started(
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
+		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "queue", Serving: true, Run: func(ctx context.Context) error {
 			_, err := queue.Limits(ctx)
 			return err
@@ -69,30 +70,8 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// awaitLog connects to the log and checks it, for as long as it takes NATS to be
-// there. Whatever else is wrong there is final, settings that lose events above all. No
-// log and no error: ctx ended first.
+// awaitLog connects to the log, for as long as it takes NATS to be there. No log and no
+// error: ctx ended first.
 func (s *session) awaitLog(ctx context.Context) (*jetstream.Log, error) {
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		log, err := s.openLog(ctx)
-		if err == nil {
-			if err = log.Ensure(ctx); err == nil {
-				return log, nil
-			}
-			_ = log.Close()
-		}
-		if ctx.Err() != nil {
-			return nil, nil
-		}
-		var weak *jetstream.SettingsError
-		if errors.As(err, &weak) || !errors.Is(err, jetstream.ErrUnavailable) {
-			return nil, err
-		}
-		s.logger.WarnContext(ctx, "the log is not there yet", "retry", pause, "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, nil
-		}
-	}
+	return command.AwaitLog(ctx, s.NATS.Config("ingest", s.Stream), s.logger)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 
@@ -13,21 +14,21 @@ import (
 // cli is what the program can be told, by flags or by the environment.
 type cli struct {
 	Log      command.Log    `embed:"" prefix:"log-"`
-	NATS     command.NATS   `embed:"" prefix:"nats-" group:"The log"`
-	Stream   command.Stream `embed:"" prefix:"stream-" group:"The log"`
+	NATS     command.NATS   `embed:"" prefix:"nats-" group:"NATS"`
+	Stream   command.Stream `embed:"" prefix:"stream-" group:"NATS"`
 	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database."`
 
 	Run       runCommand       `cmd:"" default:"withargs" help:"Run the service (the default)."`
-	Rebuild   rebuildCommand   `cmd:"" help:"Make what stands in Delius what the stream says: of everyone, or of some people."`
+	Rebuild   rebuildCommand   `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
 	Plan      planCommand      `cmd:"" help:"Show every change that a rebuild would make."`
-	Verify    verifyCommand    `cmd:"" help:"Hold the stream against the inbox, and the inbox against Delius; repair what is damaged."`
+	Verify    verifyCommand    `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
 	Migrate   migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection."`
 	History   historyCommand   `cmd:"" help:"Tell the timeline of a person or a referral."`
-	Parked    parkedCommands   `cmd:"" help:"Look after what is parked."`
-	Conflicts conflictsCommand `cmd:"" help:"List the values of people's that events have replaced."`
+	Parked    parkedCommands   `cmd:"" help:"List or retry what is parked."`
+	Conflicts conflictsCommand `cmd:"" help:"List values that people had set and events have replaced."`
 }
 
-const description = `Makes what stands in Delius what the CAS events in the log say.
+const description = `Makes Delius what the CAS events of the stream say.
 
 Examples:
   DELIUS_DATABASE_URL=postgres://… projector migrate
@@ -42,6 +43,15 @@ Examples:
 
 Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 (verify), 1 an error or wrong usage, 130 interrupted.`
+
+// Faults names what is wrong with the options that all commands have.
+func (c *cli) Faults() error {
+	var database error
+	if c.Database == "" {
+		database = errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
+	}
+	return errors.Join(database, c.Log.Faults(), c.NATS.Faults(c.Stream))
+}
 
 // session is what the commands work with.
 type session struct {

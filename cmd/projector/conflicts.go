@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/store"
@@ -78,15 +78,13 @@ func (s *session) writeConflicts(list []projector.Conflict) error {
 		fmt.Fprintln(s.stdout, "no conflicts")
 		return nil
 	}
-	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WHEN\tPERSON\tWHERE\tFIELD\tREPLACED\tWITH\tEVENTS")
+	table := command.NewTable(s.stdout, "WHEN", "PERSON", "WHERE", "FIELD", "REPLACED", "WITH", "EVENTS")
 	for _, c := range list {
 		where := c.URN
 		if where == "" {
 			where = fmt.Sprintf("address %d", c.AddressID)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
+		table.Row(london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
 	}
 	return table.Flush()
 }
@@ -96,7 +94,9 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil {
+	if d, err := time.ParseDuration(text); err == nil && d < 0 {
+		return time.Time{}, fmt.Errorf("--since %s is in the future: want how long ago, such as %s", text, -d)
+	} else if err == nil {
 		return now.Add(-d), nil
 	}
 	return parseMoment("--since", text, startOfDay)

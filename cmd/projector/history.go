@@ -30,8 +30,8 @@ Examples:
   projector history X123456 --explain urn:hmpps:cas3:person-arrived:2f1d0c5e-6f0f-4a5c-9d0a-3b8a5d0f7c11`
 }
 
-// told is a history and what was asked about it.
-type told struct {
+// historyView is a history and what was asked about it.
+type historyView struct {
 	projector.History
 	who  string
 	only *store.Referral // nil for all
@@ -51,9 +51,9 @@ func (c *historyCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		h := told{who: "referral " + referral.String(), only: &referral}
+		h := historyView{who: "referral " + referral.String(), only: &referral}
 		if crn != "" {
-			h = told{who: string(crn)}
+			h = historyView{who: string(crn)}
 			h.History, err = db.PersonHistory(ctx, crn)
 		} else {
 			h.History, err = db.ReferralHistory(ctx, referral)
@@ -71,10 +71,10 @@ func (c *historyCommand) Run(ctx context.Context, s *session) error {
 }
 
 // about says whether an item is among what was asked for.
-func (h *told) about(i delius.Item) bool { return h.only == nil || i.Referral == *h.only }
+func (h *historyView) about(i delius.Item) bool { return h.only == nil || i.Referral == *h.only }
 
 // moments are the events that were asked for, and those that changed something of it.
-func (h *told) moments() []delius.Moment {
+func (h *historyView) moments() []delius.Moment {
 	var all []delius.Moment
 	for _, m := range delius.Timeline(h.Timeless()) {
 		if h.only != nil && m.Event.Referral != *h.only {
@@ -89,7 +89,7 @@ func (h *told) moments() []delius.Moment {
 }
 
 // recorded are the events by their identity.
-func (h *told) recorded() map[store.Key]projector.Recorded {
+func (h *historyView) recorded() map[store.Key]projector.Recorded {
 	all := map[store.Key]projector.Recorded{}
 	for _, e := range h.Events {
 		all[e.Key()] = e
@@ -97,7 +97,7 @@ func (h *told) recorded() map[store.Key]projector.Recorded {
 	return all
 }
 
-func (c *historyCommand) timeline(s *session, h *told) error {
+func (c *historyCommand) timeline(s *session, h *historyView) error {
 	if !c.JSON {
 		h.writeTimeline(s.stdout)
 		return nil
@@ -112,7 +112,7 @@ func (c *historyCommand) timeline(s *session, h *told) error {
 	return nil
 }
 
-func (c *historyCommand) asOf(s *session, h *told, upTo time.Time) error {
+func (c *historyCommand) asOf(s *session, h *historyView, upTo time.Time) error {
 	events := slices.DeleteFunc(h.Timeless(), func(e *delius.Event) bool { return e.Emitted.After(upTo) })
 	desired := delius.Fold(events)
 	made := slices.DeleteFunc(desired.Made(), func(m delius.Made) bool { return !h.about(m.Item) })
@@ -129,7 +129,7 @@ func (c *historyCommand) asOf(s *session, h *told, upTo time.Time) error {
 	return nil
 }
 
-func (c *historyCommand) explain(s *session, h *told) error {
+func (c *historyCommand) explain(s *session, h *historyView) error {
 	explained := delius.Explain(c.Explain, delius.Fold(h.Timeless()), h.Case, h.Outcome)
 	if len(explained) == 0 {
 		return fmt.Errorf("no usable event of %s makes a contact %q: `projector history %s` shows what they make", h.who, c.Explain, c.Who)
@@ -148,14 +148,14 @@ func (c *historyCommand) explain(s *session, h *told) error {
 }
 
 // conflictsOf are the conflicts that were recorded of an item.
-func (h *told) conflictsOf(e *delius.Explained) []projector.Conflict {
+func (h *historyView) conflictsOf(e *delius.Explained) []projector.Conflict {
 	return slices.DeleteFunc(slices.Clone(h.Conflicts), func(c projector.Conflict) bool {
 		return c.URN != e.URN || e.URN == "" && c.AddressID != e.RowID
 	})
 }
 
 // parkedOf is why an item is left out now; nil if it is not.
-func (h *told) parkedOf(i delius.Item) *delius.Parked {
+func (h *historyView) parkedOf(i delius.Item) *delius.Parked {
 	at := slices.IndexFunc(h.Outcome.Parked, func(p delius.Parked) bool {
 		return p.Cause.Retried() && p.Referral == i.Referral && p.Address == (i.URN == "") && (p.Address || p.URN == i.URN)
 	})

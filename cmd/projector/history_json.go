@@ -101,7 +101,7 @@ type noteLine struct {
 	Event  *event `json:"event,omitempty"`
 }
 
-func (h *told) explainedLine(e *delius.Explained) explainedLine {
+func (h *historyView) explainedLine(e *delius.Explained) explainedLine {
 	line := explainedLine{itemLine: lineOf(e.Item), RowID: e.RowID, Deleted: e.Deleted, Fields: []fieldLine{}, Conflicts: []conflictLine{}}
 	if parked := h.parkedOf(e.Item); parked != nil {
 		line.Parked, line.Problem = parked.Cause, parked.Problem

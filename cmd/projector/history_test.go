@@ -185,3 +185,37 @@ func TestHistoryTakesNoWrongUsage(t *testing.T) {
 		require.Contains(t, stderr, says)
 	}
 }
+
+func TestWhatOthersWroteDoesNotSteerATerminal(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	arrived := raised(store.PersonArrived, 1, "arrived", "2024-03-08T13:00:00Z",
+		`"arrivedAt":"2024-03-08T12:00:00Z","notes":"\u001b[2JFrom CAS \u202e\u009b",`+house+`,`+recorded)
+	departed := raised(store.PersonDeparted, 1, "departed", "2024-03-09T13:00:00Z",
+		`"departedAt":"2024-03-09T12:00:00Z","recordedBy":{"staffCode":"\u001b[31m","probationRegionCode":"N50"}`)
+	w.put(arrived, departed)
+	w.look()
+	edited := w.contact("EAAR")
+	_, err := w.delius.Pool.Exec(ctx, "update delius.contact set notes = notes || $1, row_version = row_version + 1 where contact_id = $2",
+		"\n\x1b]0;title\aby hand\r\x7f", edited.ID)
+	require.NoError(t, err)
+	for _, args := range [][]string{
+		{"history", "X000001"},
+		{"history", "X000001", "--as-of", "2024-06-01"},
+		{"history", "X000001", "--explain", edited.ExternalReference},
+		{"parked"},
+		{"conflicts"},
+	} {
+		for _, form := range [][]string{nil, {"--json"}} {
+			code, stdout, stderr := w.tool(append(args, form...)...)
+			require.Zero(t, code, "%q: %s", args, stderr)
+			require.NotRegexp(t, "[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e]", stdout, "%q", args)
+			if args[0] == "history" && form == nil {
+				require.Contains(t, stdout, `\x1b[2JFrom CAS \u202e\u009b`, "%q", args)
+			}
+		}
+	}
+	_, explained, _ := w.tool("history", "X000001", "--explain", edited.ExternalReference)
+	require.Contains(t, explained, `+ \x1b]0;title\x07by hand`)
+	require.Contains(t, explained, `+ \u007f`)
+}

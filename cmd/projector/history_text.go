@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/store"
 )
 
-func (h *told) writeTimeline(w io.Writer) {
+func (h *historyView) writeTimeline(w io.Writer) {
 	h.writeWho(w)
 	fmt.Fprint(w, "What an event changed is derived by folding the events up to it in the order in which CAS\n"+
 		"emitted them: no log of changes is kept. All times are London's.\n")
@@ -22,7 +23,7 @@ func (h *told) writeTimeline(w io.Writer) {
 	}
 }
 
-func (h *told) writeWho(w io.Writer) {
+func (h *historyView) writeWho(w io.Writer) {
 	events, referrals := 0, len(h.Referrals)
 	for _, e := range h.Events {
 		if h.only == nil || e.Referral == *h.only {
@@ -48,7 +49,7 @@ func (h *told) writeWho(w io.Writer) {
 	}
 }
 
-func (h *told) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) {
+func (h *historyView) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) {
 	e := m.Event
 	fmt.Fprintf(w, "\n%s\n", h.eventName(e.Key()))
 	fmt.Fprintf(w, "    received %s, stored %s, applied %s\n", london(e.Received), london(r.Stored), london(r.Applied))
@@ -57,7 +58,7 @@ func (h *told) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) 
 	}
 	switch {
 	case m.Parked != nil:
-		fmt.Fprintf(w, "    parked, %s: %s\n", m.Parked.Cause, m.Parked.Problem)
+		fmt.Fprintf(w, "    parked, %s: %s\n", m.Parked.Cause, command.Line(m.Parked.Problem))
 	case !e.Type.Known():
 		fmt.Fprintln(w, "    changes nothing: what events of this type mean is not known")
 	case len(m.Effects) == 0:
@@ -97,7 +98,7 @@ func writeField(w io.Writer, name string, lines []string) {
 	}
 }
 
-func (h *told) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
+func (h *historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
 	fmt.Fprintf(w, "%s as of %s\n", h.who, london(upTo))
 	fmt.Fprint(w, "What the events that CAS had emitted by then make. What people had edited by then, and\n"+
 		"addresses that are no CAS3 stay, are not known. All times are London's.\n")
@@ -121,7 +122,7 @@ func (h *told) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
 	}
 }
 
-func (h *told) writeExplained(w io.Writer, all []delius.Explained) {
+func (h *historyView) writeExplained(w io.Writer, all []delius.Explained) {
 	h.writeWho(w)
 	fmt.Fprint(w, "A number names the event that a field, or a line of the notes, comes from. \"-\" is a line that an\n"+
 		"event says but that does not stand, \"+\" one that no event says: a person's. All times are London's.\n")
@@ -129,7 +130,7 @@ func (h *told) writeExplained(w io.Writer, all []delius.Explained) {
 		e := &all[i]
 		fmt.Fprintf(w, "\n%s: %s\n", e.Item, standsAs(e))
 		if parked := h.parkedOf(e.Item); parked != nil {
-			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, parked.Problem, parked.Cause.Remedy())
+			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, command.Line(parked.Problem), parked.Cause.Remedy())
 		}
 		var notes footnotes
 		for _, f := range e.Fields {
@@ -219,7 +220,7 @@ func (n *footnotes) writeNotes(w io.Writer, e *delius.Explained, f delius.Explai
 }
 
 // eventName names an event and when it was emitted.
-func (h *told) eventName(k store.Key) string {
+func (h *historyView) eventName(k store.Key) string {
 	for _, e := range h.Events {
 		if e.Key() == k {
 			return fmt.Sprintf("%s  %s %q of %s", london(e.Emitted), k.Type, k.ID, k.Referral)

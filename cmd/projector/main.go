@@ -1,5 +1,6 @@
-// Command projector makes what stands in Delius what the events of the log say. As a
-// service it follows the log; its other commands set up the database.
+// Command projector makes Delius what the CAS events of the stream say. As a service it
+// follows the stream; its other commands set up the database, plan, rebuild and verify,
+// and show what happened to a person.
 package main
 
 import (

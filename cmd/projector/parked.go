@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/postgres"
@@ -18,7 +18,7 @@ import (
 
 type parkedCommands struct {
 	List  parkedListCommand  `cmd:"" default:"withargs" help:"List what is parked, why, and what to do (the default)."`
-	Retry parkedRetryCommand `cmd:"" help:"Try what is parked again at once."`
+	Retry parkedRetryCommand `cmd:"" help:"Retry what is parked at once."`
 }
 
 // Help implements kong.HelpProvider.
@@ -32,7 +32,7 @@ type parkedListCommand struct {
 
 // Help implements kong.HelpProvider.
 func (parkedListCommand) Help() string {
-	return `Contacts and addresses are tried again by themselves. Events that cannot be used are not: their details never change.
+	return `Contacts and addresses are retried by themselves. Events that cannot be used are not: their details never change.
 
 Examples:
   projector parked
@@ -108,8 +108,7 @@ func (s *session) writeParked(list []projector.Parked, now time.Time) error {
 		fmt.Fprintln(s.stdout, "nothing is parked")
 		return nil
 	}
-	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CAUSE\tPERSON\tWHAT\tAGE\tTRIES\tNEXT TRY\tPROBLEM")
+	table := command.NewTable(s.stdout, "CAUSE", "PERSON", "WHAT", "AGE", "TRIES", "NEXT TRY", "PROBLEM")
 	causes := map[delius.Cause]int{}
 	for i := range list {
 		p := &list[i]
@@ -131,7 +130,7 @@ func (s *session) writeParked(list []projector.Parked, now time.Time) error {
 		case !p.RetryAt.IsZero():
 			next = "now"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
+		table.Row(p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
 	}
 	err := table.Flush()
 	fmt.Fprintf(s.stdout, "\n%d parked. What to do:\n", len(list))
@@ -151,24 +150,24 @@ type parkedRetryCommand struct {
 
 // Help implements kong.HelpProvider.
 func (parkedRetryCommand) Help() string {
-	return `The running service takes them within seconds; nothing else is waited for.
+	return `The running service retries them within seconds; the command does not wait for it.
 
 Examples:
   projector parked retry --cause team-not-found
   projector parked retry --crn X123456`
 }
 
-// Run makes what is parked be tried again at once.
+// Run makes what is parked be retried at once.
 func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 	if c.CRN == "" && c.Cause == "" && !c.All {
-		return errors.New("say what to try again: --crn, --cause or --all")
+		return errors.New("say what to retry: --crn, --cause or --all")
 	}
 	filter, err := parkedFilter(c.CRN, c.Cause)
 	if err != nil {
 		return err
 	}
 	if c.Cause != "" && !filter.Cause.Retried() {
-		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that trying again is of no use: %s", filter.Cause, filter.Cause.Remedy())
+		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", filter.Cause, filter.Cause.Remedy())
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
 		n, err := db.RetryParked(ctx, filter, time.Now())
@@ -176,10 +175,10 @@ func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		if n == 0 {
-			fmt.Fprintln(s.stdout, "nothing of that is parked that could be tried again")
+			fmt.Fprintln(s.stdout, "nothing of that is parked that could be retried")
 			return nil
 		}
-		fmt.Fprintf(s.stdout, "%s will be tried again at once by the running projector\n", count(n, "parked item"))
+		fmt.Fprintf(s.stdout, "%s will be retried at once by the running projector\n", count(n, "parked item"))
 		return nil
 	})
 }

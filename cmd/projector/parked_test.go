@@ -90,7 +90,7 @@ func TestParkedRetryMakesThemDueAtOnce(t *testing.T) {
 			require.Empty(t, w.due())
 			code, stdout, stderr := w.tool(append([]string{"parked", "retry"}, c.args...)...)
 			require.Zero(t, code, stderr)
-			require.Contains(t, stdout, "will be tried again at once")
+			require.Contains(t, stdout, "will be retried at once")
 			require.ElementsMatch(t, c.due, w.due())
 		})
 	}
@@ -103,14 +103,14 @@ func TestParkedRetryHealsWhatWasPutRight(t *testing.T) {
 	require.NoError(t, err)
 	code, stdout, stderr := w.tool("parked", "retry", "--cause", "staff-not-found")
 	require.Zero(t, code, stderr)
-	require.Equal(t, "1 parked item will be tried again at once by the running projector\n", stdout)
+	require.Equal(t, "1 parked item will be retried at once by the running projector\n", stdout)
 	w.look()
 	require.Equal(t, "N50A999", w.contact("EACO").Staff)
 	require.NotContains(t, w.parked(), delius.StaffNotFound)
 
 	code, stdout, _ = w.tool("parked", "retry", "--cause", "staff-not-found")
 	require.Zero(t, code)
-	require.Equal(t, "nothing of that is parked that could be tried again\n", stdout)
+	require.Equal(t, "nothing of that is parked that could be retried\n", stdout)
 }
 
 // due lists who is due now.
@@ -125,14 +125,14 @@ func TestParkedAndConflictsTakeNoWrongUsage(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	for says, args := range map[string][]string{
-		`--crn: "bob" is no CRN`:                         {"parked", "--crn", "bob"},
-		`--cause: "bad-luck" is none: want one of bad-`:  {"parked", "--cause", "bad-luck"},
-		"say what to try again: --crn, --cause or --all": {"parked", "retry"},
-		"can't be used together":                         {"parked", "retry", "--all", "--crn", "X000001"},
-		"detail never changes":                           {"parked", "retry", "--cause", "bad-detail"},
-		`--since: "lately" is no time`:                   {"conflicts", "--since", "lately"},
-		`--crn: "me" is no CRN`:                          {"conflicts", "--crn", "me"},
-		"unexpected argument again":                      {"parked", "again"},
+		`--crn: "bob" is no CRN`:                        {"parked", "--crn", "bob"},
+		`--cause: "bad-luck" is none: want one of bad-`: {"parked", "--cause", "bad-luck"},
+		"say what to retry: --crn, --cause or --all":    {"parked", "retry"},
+		"can't be used together":                        {"parked", "retry", "--all", "--crn", "X000001"},
+		"detail never changes":                          {"parked", "retry", "--cause", "bad-detail"},
+		`--since: "lately" is no time`:                  {"conflicts", "--since", "lately"},
+		`--crn: "me" is no CRN`:                         {"conflicts", "--crn", "me"},
+		"unexpected argument again":                     {"parked", "again"},
 	} {
 		code, stdout, stderr := w.tool(args...)
 		require.Equal(t, 1, code, says)

@@ -14,12 +14,12 @@ import (
 	"casdelius/store"
 )
 
-type planCommand struct{ whom }
+type planCommand struct{ selection }
 
 // Help implements kong.HelpProvider.
 func (planCommand) Help() string {
 	return `Shows, person by person, every field of every row that would be written if everyone,
-or whom the options name, were rebuilt now: from what, to what, why, and because of
+or whom the options select, were rebuilt now: from what, to what, why, and because of
 which events. Values of people's that the events would replace are marked as conflicts.
 Adopted rows that differ from their events, with what stands and what the events say,
 and what is parked are listed as well: neither is a change.
@@ -49,7 +49,7 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	out := bufio.NewWriter(s.stdout)
 	r.DryRun = true
 	r.Planned = func(d projector.Decision) error { return c.show(out, rowsOf(&d)) }
-	r.Progress = func(p projector.Progress) { meter.tell(p) }
+	r.Progress = func(p projector.Progress) { meter.report(p) }
 	tally, err := p.Rebuild(ctx, r)
 	meter.close()
 	if err == nil {
@@ -87,7 +87,7 @@ func (c *planCommand) total(out io.Writer, t *projector.Tally) error {
 	if c.JSON {
 		return json.NewEncoder(out).Encode(totalOf(t))
 	}
-	_, err := fmt.Fprintf(out, "%d people looked at, %d with changes: %d fields of %d rows. %s\n", t.People, t.Changed, t.Fields, t.Rows, asides(t))
+	_, err := fmt.Fprintf(out, "%d people checked, %d with changes: %d fields of %d rows. %s\n", t.People, t.Changed, t.Fields, t.Rows, asides(t))
 	return err
 }
 

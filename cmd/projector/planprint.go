@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"casdelius/cmd/internal/command"
 )
 
 // printPerson prints one person's part of a plan for people to read: nothing if there
@@ -44,24 +46,24 @@ func (r *row) subject() string {
 	if r.Cause != "" {
 		words = append(words, "("+r.Cause+")")
 	}
-	return strings.Join(words, " ")
+	return command.Line(strings.Join(words, " "))
 }
 
 func (r *row) print(b *strings.Builder) {
 	if r.Field == "" {
-		fmt.Fprintf(b, "    %s\n", r.Why)
+		fmt.Fprintf(b, "    %s\n", command.Line(r.Why))
 	} else {
 		label := r.Field
 		if r.Conflict {
 			label += " (conflict)"
 		}
-		fmt.Fprintf(b, "    %s: %s\n", label, r.Why)
+		fmt.Fprintf(b, "    %s: %s\n", label, command.Line(r.Why))
 		for _, line := range difference(r.From, r.To) {
 			fmt.Fprintf(b, "      %s\n", line)
 		}
 	}
 	for _, e := range r.Events {
-		fmt.Fprintf(b, "      by %s %s\n", e.Type, e.ID)
+		fmt.Fprintf(b, "      by %s %s\n", e.Type, command.Line(e.ID))
 	}
 }
 

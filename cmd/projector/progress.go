@@ -39,14 +39,14 @@ var phaseNames = map[projector.Phase]string{
 	projector.FillingInbox: "filling the inbox",
 	projector.Reconciling:  "reconciling people",
 
-	projector.VerifyingStream:    "holding the inbox against the stream",
-	projector.VerifyingContacts:  "holding contacts against Delius",
-	projector.VerifyingAddresses: "holding addresses against Delius",
+	projector.VerifyingStream:    "comparing the inbox with the stream",
+	projector.VerifyingContacts:  "comparing contacts with Delius",
+	projector.VerifyingAddresses: "comparing addresses with Delius",
 	projector.Repairing:          "repairing",
 }
 
-// tell shows how far it is now.
-func (m *meter) tell(p projector.Progress) {
+// report shows how far it is now.
+func (m *meter) report(p projector.Progress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -92,8 +92,8 @@ func (m *meter) line(now time.Time) string {
 	return line
 }
 
-// where is how far it came, for a person.
-func (m *meter) where() string {
+// reached is how far it came, for a person.
+func (m *meter) reached() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch m.is.Phase {

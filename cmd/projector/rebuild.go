@@ -18,21 +18,21 @@ import (
 	"casdelius/store/jetstream"
 )
 
-// whom are the options that name people.
-type whom struct {
+// selection are the options that select people.
+type selection struct {
 	CRN      []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
 	Referral []string `placeholder:"ID" help:"Only the person of this referral: an application's or booking's id; may be given several times."`
-	Workers  int      `default:"2" help:"People's chunks that are worked on at once."`
+	Workers  int      `default:"2" help:"Chunks of people that are reconciled at once."`
 	JSON     bool     `name:"json" help:"Print JSON lines."`
 }
 
-// rebuild is the rebuild of whom the options name.
-func (w *whom) rebuild() (projector.Rebuild, error) {
+// rebuild is the rebuild of whom the options select.
+func (w *selection) rebuild() (projector.Rebuild, error) {
 	var r projector.Rebuild
 	for _, text := range w.CRN {
-		crn := store.ParseCRN(text)
-		if crn == "" {
-			return r, fmt.Errorf("--crn %q is no CRN: want a letter and six digits, such as X123456", text)
+		crn, err := parseCRN(text)
+		if err != nil {
+			return r, err
 		}
 		r.CRNs = append(r.CRNs, crn)
 	}
@@ -55,21 +55,21 @@ func (w *whom) rebuild() (projector.Rebuild, error) {
 }
 
 type rebuildCommand struct {
-	whom
+	selection
 	DryRun  bool `help:"Show every change instead of making it, as plan does; exit 2 if there are any."`
 	Restart bool `help:"Begin anew, also where a rebuild was interrupted."`
-	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; the default is no limit."`
+	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; 0, the default, is no limit."`
 }
 
 // Help implements kong.HelpProvider.
 func (rebuildCommand) Help() string {
 	return `Fills the projector's inbox from the stream, then makes what stands in Delius what
-the events say: for everyone, or for whom the options name. What people edited is
+the events say: for everyone, or for whom the options select. What people edited is
 kept as it always is. The service may run meanwhile.
 
 A rebuild of everyone that was interrupted or killed goes on where it was. One runs
 at a time. The rate counts events: first those that are read from the stream, then
-those in the histories of the people looked at.
+those in the histories of the people checked.
 
 Examples:
   projector rebuild --dry-run
@@ -84,14 +84,14 @@ changes (dry run), 130 interrupted.`
 // Run rebuilds.
 func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	if c.DryRun {
-		return (&planCommand{c.whom}).Run(ctx, s)
+		return (&planCommand{c.selection}).Run(ctx, s)
 	}
 	r, err := c.rebuild()
 	if err != nil {
 		return err
 	}
 	if c.Rate < 0 {
-		return fmt.Errorf("--rate %d: want events a second, 1 or more", c.Rate)
+		return fmt.Errorf("--rate %d: want events a second, or 0 for no limit", c.Rate)
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
 	p, closeAll, err := s.projector(ctx, c.Workers)
@@ -100,7 +100,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer closeAll()
 	meter := newMeter(s.stderr)
-	r.Progress = func(p projector.Progress) { meter.tell(p) }
+	r.Progress = func(p projector.Progress) { meter.report(p) }
 	r.Resumed = func(at projector.Bookmark) {
 		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
 			at.Started.UTC().Format(time.DateTime+" MST"), at.People, at.Person)
@@ -109,9 +109,9 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	meter.close()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		if len(c.CRN)+len(c.Referral) == 0 {
-			fmt.Fprintf(s.stderr, "paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.\n", meter.where())
+			fmt.Fprintf(s.stderr, "paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.\n", meter.reached())
 		} else {
-			fmt.Fprintln(s.stderr, "interrupted: the same command does what is left.")
+			fmt.Fprintln(s.stderr, "interrupted: the same command does the rest.")
 		}
 		return command.Outcome(service.ExitInterrupted)
 	}
@@ -128,13 +128,13 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(s.stdout, "%d people looked at, %d changed: %d rows written. %s\n", t.People, t.Changed, t.Rows, asides(t))
+		fmt.Fprintf(s.stdout, "%d people checked, %d changed: %d rows written. %s\n", t.People, t.Changed, t.Rows, asides(t))
 	}
 	if t.Left > 0 {
-		fmt.Fprintf(s.stderr, "%d referrals are left due: somebody else had their people in hand. The service takes them.\n", t.Left)
+		fmt.Fprintf(s.stderr, "%d referrals were deferred and stay due: rows of their people are locked by other transactions. The service reconciles them.\n", t.Left)
 	}
 	if t.Lost > 0 {
-		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair lets go of events that the stream has lost.\n", t.Lost)
+		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair forgets events that the stream has lost.\n", t.Lost)
 	}
 	if n := len(t.Failed); n > 0 {
 		return fmt.Errorf("%d referrals could not be rebuilt and stay due, %s the first; the log says why", n, t.Failed[0])
@@ -156,7 +156,7 @@ func (s *session) projector(ctx context.Context, workers int) (*projector.Projec
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := postgres.New(ctx, pool, postgres.Config{})
+	db, err := projection.Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		pool.Close()
 		return nil, nil, err

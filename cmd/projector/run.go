@@ -8,11 +8,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
-	"casdelius/store/jetstream"
 )
 
 type runCommand struct {
@@ -40,18 +40,15 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer pool.Close()
-	db, err := postgres.New(ctx, pool, postgres.Config{})
+	db, err := projection.Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		return err
 	}
-	log, err := jetstream.Connect(ctx, s.NATS.Config("projector", s.Stream), s.logger)
-	if err != nil {
+	log, err := command.AwaitLog(ctx, s.NATS.Config("projector", s.Stream), s.logger)
+	if err != nil || log == nil {
 		return err
 	}
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
-	if err := log.Ensure(ctx); err != nil {
-		return err
-	}
 	p, err := projector.New(projection.NewLog(log), db, projector.Config{
 		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry,
 	})
@@ -60,18 +57,30 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	endpoints.Started(
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
-		service.Check{Name: "database", Serving: true, Run: db.Ready},
+		service.Check{Name: "natsSettings", Run: log.Settings},
+		service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error {
+			return projection.CheckSchemas(ctx, pool)
+		}},
 	)
 	s.logger.InfoContext(ctx, "started", "hold", c.Hold, "http", endpoints.Address())
 	err = p.Run(ctx)
-	s.logger.Info("stopped")
+	s.logger.InfoContext(ctx, "stopped")
 	return err
 }
 
-func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
-	if s.Database == "" {
-		return nil, errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
+// Faults names what is wrong with the options.
+func (c *runCommand) Faults() error {
+	var all []error
+	if c.Workers < 1 {
+		all = append(all, fmt.Errorf("--workers is %d: want 1 or more", c.Workers))
 	}
+	if c.Search <= 0 {
+		all = append(all, fmt.Errorf("--search is %s: want a time such as 5m", c.Search))
+	}
+	return errors.Join(all...)
+}
+
+func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
 	return projection.Connect(ctx, s.Database, workers)
 }
 

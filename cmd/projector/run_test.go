@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -49,9 +52,17 @@ func TestWrongUsageIsNamed(t *testing.T) {
 		"unknown flag --hurry":        {"run", "--hurry"},
 		"--workers":                   {"run", "--workers", "many"},
 		`"loud"`:                      {"run", "--log-level", "loud"},
-		"set DELIUS_DATABASE_URL, such as postgres://":             {"run", "--http-address", "127.0.0.1:0"},
-		"no database is given: set DELIUS_DATABASE_URL":            {"migrate"},
-		"no database is given: set DELIUS_DATABASE_URL, such":      {"conflicts"},
+		"set DELIUS_DATABASE_URL, such as postgres://":        {"run", "--http-address", "127.0.0.1:0"},
+		"no database is given: set DELIUS_DATABASE_URL":       {"migrate"},
+		"no database is given: set DELIUS_DATABASE_URL, such": {"conflicts"},
+		"--workers is 0":                    {"run", "--workers", "0"},
+		"--search is -5m0s":                 {"run", "--search=-5m"},
+		"STREAM_REPLICAS is 0":              {"plan", "--stream-replicas", "0"},
+		"STREAM_REPLICAS is 2":              {"plan", "--stream-replicas", "2"},
+		"STREAM_MAX_BYTES is 0":             {"plan", "--stream-max-bytes", "0"},
+		`NATS_URL holds "http://x"`:         {"plan", "--nats-url", "http://x"},
+		`NATS_MONITOR_URL holds "nats://x"`: {"plan", "--nats-monitor-url", "nats://x"},
+		`LOG_FORMAT is "xml"`:               {"run", "--log-format", "xml"},
 		"DELIUS_DATABASE_URL is no database URL: want postgres://": {"migrate", "--delius-database-url", "postgres://user@:::"},
 	} {
 		code, _, stderr := tool(t, args...)
@@ -59,6 +70,178 @@ func TestWrongUsageIsNamed(t *testing.T) {
 		require.Contains(t, stderr, "projector: ")
 		require.Contains(t, stderr, says)
 	}
+}
+
+func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := tool(t, "run", "--workers=-1", "--search", "0s", "--log-level", "loud", "--stream-replicas", "4", "--nats-url", "x")
+	require.Equal(t, 1, code)
+	for _, says := range []string{"DELIUS_DATABASE_URL", "--workers is -1", "--search is 0s", `LOG_LEVEL is "loud"`, "STREAM_REPLICAS is 4", "NATS_URL"} {
+		require.Contains(t, stderr, "projector: ", says)
+		require.Contains(t, stderr, says)
+	}
+}
+
+func TestABlankSelectionActsOnNobody(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	for _, blank := range []string{"", " ", "\t"} {
+		for _, args := range [][]string{
+			{"rebuild", "--crn"},
+			{"rebuild", "--referral"},
+			{"rebuild", "--rate"},
+			{"rebuild", "--workers"},
+			{"rebuild", "--dry-run", "--crn"},
+			{"plan", "--crn"},
+			{"plan", "--referral"},
+			{"verify", "--crn"},
+			{"verify", "--repair", "--crn"},
+			{"parked", "--crn"},
+			{"parked", "--cause"},
+			{"parked", "list", "--crn"},
+			{"parked", "list", "--cause"},
+			{"parked", "retry", "--crn"},
+			{"parked", "retry", "--cause"},
+			{"conflicts", "--crn"},
+			{"conflicts", "--since"},
+			{"history"},
+			{"history", "X000001", "--as-of"},
+			{"history", "X000001", "--explain"},
+		} {
+			code, stdout, stderr := w.tool(append(args, blank)...)
+			require.Equal(t, 1, code, "%q %q: %s", args, blank, stdout)
+			require.Contains(t, stderr, fmt.Sprintf("%q", blank), "%q", args)
+			if flag := args[len(args)-1]; strings.HasPrefix(flag, "--") {
+				require.Contains(t, stderr, "projector: "+flag, "%q", args)
+			}
+		}
+	}
+}
+
+func TestValuesThatCannotBeReadAreWrongUsage(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	for says, args := range map[string][]string{
+		`--crn: "X12345" is no CRN`:        {"plan", "--crn", "X12345"},
+		`--crn: "X1" is no CRN`:            {"verify", "--crn", "X1"},
+		`--crn: "nobody" is no CRN`:        {"parked", "--crn", "nobody"},
+		`--crn: " X000001" is no CRN`:      {"rebuild", "--crn", " X000001"},
+		`--crn: "X00000 1" is no CRN`:      {"conflicts", "--crn", "X00000 1"},
+		`--referral "1"`:                   {"rebuild", "--referral", "1"},
+		"--rate -1":                        {"rebuild", "--rate=-1"},
+		"--workers 0":                      {"plan", "--workers", "0"},
+		"--since -24h is in the future":    {"conflicts", "--since=-24h"},
+		`--since: "soon" is no time`:       {"conflicts", "--since", "soon"},
+		`--cause: "none"`:                  {"parked", "--cause", "none"},
+		`"X00001" is neither a CRN`:        {"history", "X00001"},
+		`--as-of: "2026-13-01" is no time`: {"history", "X000001", "--as-of", "2026-13-01"},
+	} {
+		code, _, stderr := w.tool(args...)
+		require.Equal(t, 1, code, says)
+		require.Contains(t, stderr, says)
+	}
+}
+
+func TestOutputThatIsNotWrittenIsAnError(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	nats, _ := stream(t, someEvents())
+	w.put(someEvents()...)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = full.Close() })
+	for _, args := range [][]string{
+		{"conflicts"},
+		{"parked"},
+		{"migrate"},
+		{"parked", "retry", "--all"},
+		{"history", "X000001"},
+		{"history", "X000001", "--json"},
+		{"history", "X000001", "--as-of", "2024-06-01"},
+		{"plan"},
+		{"plan", "--json"},
+		{"rebuild"},
+		{"verify"},
+		{"--help"},
+		{"--version"},
+	} {
+		var stderr bytes.Buffer
+		code := run(t.Context(), append(args, "--delius-database-url", w.delius.URL, "--nats-url", nats, "--stream-replicas=1"), full, &stderr)
+		require.Equal(t, 1, code, "%q", args)
+		require.Contains(t, stderr.String(), "no space left on device", "%q", args)
+	}
+}
+
+func TestADatabaseThatIsNotSetUpIsNamedWithWhatToRun(t *testing.T) {
+	t.Parallel()
+	delius := postgrestest.New(t)
+	config := delius.Pool.Config().ConnConfig
+	place := fmt.Sprintf("database %s at %s:%d (DELIUS_DATABASE_URL)", config.Database, config.Host, config.Port)
+	for _, step := range []struct{ do, says string }{
+		{"update projection.schema_version set version = 1", "has schema projection at version 1, and this program needs 2: run `projector migrate` first"},
+		{"drop schema projection cascade", "has no schema projection: run `projector migrate` first"},
+		{"drop schema delius cascade", "has no schema delius"},
+	} {
+		_, err := delius.Pool.Exec(ctx, step.do)
+		require.NoError(t, err)
+		for _, args := range [][]string{{"run", "--http-address", "127.0.0.1:0", "--log-level", "error"}, {"conflicts"}, {"plan"}, {"rebuild"}, {"verify"}, {"history", "X000001"}} {
+			code, _, stderr := tool(t, append(args, "--delius-database-url", delius.URL)...)
+			require.Equal(t, 1, code, args)
+			require.Contains(t, stderr, "projector: "+place, args)
+			require.Contains(t, stderr, step.says, args)
+			require.NotContains(t, stderr, config.Password)
+		}
+	}
+	code, _, stderr := tool(t, "conflicts", "--delius-database-url", "postgres://someone:secret@127.0.0.1:1/elsewhere")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "database elsewhere at 127.0.0.1:1 (DELIUS_DATABASE_URL)")
+	require.NotContains(t, stderr, "secret")
+}
+
+func TestRunSaysAtOnceThatOneServerCannotReplicate(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	nats := natstest.Start(t).URL()
+	code, _, stderr := w.tool("run", "--http-address", "127.0.0.1:0", "--nats-url", nats)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "STREAM_REPLICAS: have 3, but no cluster")
+	require.Contains(t, stderr, nats)
+}
+
+func TestRunWaitsForNATS(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stderr bytes.Buffer
+	stdout := writer(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "NATS cannot be used yet") && strings.Contains(string(p), "nats://127.0.0.1:1 (NATS_URL)") {
+			cancel()
+		}
+		return len(p), nil
+	})
+	code := run(ctx, []string{"run", "--http-address", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:1", "--delius-database-url", w.delius.URL}, stdout, &stderr)
+	require.Zero(t, code, stderr.String())
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func TestReadinessLooksAtTheSchema(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	ready := func() int {
+		answer, err := http.Get("http://" + s.address + "/health/readiness")
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	require.Eventually(t, func() bool { return ready() == http.StatusOK }, patience, 20*time.Millisecond)
+	_, err := s.delius.Pool.Exec(ctx, "update projection.schema_version set version = 1")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, ready())
+	require.Zero(t, s.stop())
 }
 
 func TestMigrateSaysWhatItDid(t *testing.T) {

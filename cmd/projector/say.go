@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/projection"
 	"casdelius/projector/postgres"
 	"casdelius/store"
 )
@@ -17,7 +19,7 @@ func (s *session) withDatabase(ctx context.Context, f func(*postgres.Database) e
 		return err
 	}
 	defer pool.Close()
-	db, err := postgres.New(ctx, pool, postgres.Config{})
+	db, err := projection.Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		return err
 	}
@@ -36,11 +38,12 @@ func parseWho(text string) (store.CRN, store.Referral, error) {
 	return "", referral, nil
 }
 
-// parseCRN takes the value of --crn; "" is everyone.
+// parseCRN takes the value of --crn. One that was not given is "", and everyone; a blank
+// one is wrong usage and does not come here.
 func parseCRN(text string) (store.CRN, error) {
 	crn := store.ParseCRN(text)
 	if text != "" && crn == "" {
-		return "", fmt.Errorf("--crn: %q is no CRN: want one such as X123456", text)
+		return "", fmt.Errorf("--crn: %q is no CRN: want a letter and six digits, such as X123456", text)
 	}
 	return crn, nil
 }
@@ -78,18 +81,18 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// oneLine is a field's value on one line: the lines of an address are told as one,
+// oneLine is a field's value on one line: the lines of an address are shown as one,
 // other texts are quoted where they have several.
 func oneLine(field, text string) string {
 	switch {
 	case text == "":
 		return "nothing"
 	case field == "lines":
-		return strings.ReplaceAll(text, "\n", ", ")
+		return command.Line(strings.ReplaceAll(text, "\n", ", "))
 	case strings.Contains(text, "\n"):
 		return fmt.Sprintf("%q", text)
 	}
-	return text
+	return command.Line(text)
 }
 
 // fromTo is how the value of a field changes.

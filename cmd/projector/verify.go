@@ -16,25 +16,25 @@ import (
 
 type verifyCommand struct {
 	CRN    []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
-	Repair bool     `help:"Bring back what the inbox lost, and put damaged rows back as the projector left them."`
+	Repair bool     `help:"Fill the inbox from the stream, and repair damaged rows: as the projector left them."`
 	JSON   bool     `name:"json" help:"Print JSON lines."`
 }
 
 // Help implements kong.HelpProvider.
 func (verifyCommand) Help() string {
-	return `Holds every message of the stream against the inbox, and every row that the projector
-wrote or adopted against what it left there. The service may run meanwhile.
+	return `Compares every message of the stream with the inbox, and every row that the projector
+wrote or adopted with what it left there. The service may run meanwhile.
 
-A row whose version or time has moved since was edited: it is listed with who did it
+A row whose version or time has changed since was edited: it is listed with who did it
 and when, and is no failure. One that changed without that, is gone, or stands twice is
 damaged, and so is an inbox that lacks a message or says otherwise than the stream, and
 a row that was made of an event that neither of them has.
 
 With --repair damage is undone, and nothing that a person edited is touched: the inbox
-is filled from the stream, a damaged row is put back, one that is gone is written
-again, a second one is marked as deleted; what the stream has lost is let go, so that
-what it has is written again. A message that the log took less than ten
-seconds ago may still be on its way to the inbox: it is waited for.
+is filled from the stream, a damaged row is repaired, one that is gone is written
+again, a second one is marked as deleted; what the stream has lost is forgotten, so
+that what it has is written again. A message that was stored less than ten seconds
+ago may still be on its way to the inbox: it is waited for.
 
 Examples:
   projector verify
@@ -50,8 +50,8 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	order := projector.Verification{Repair: c.Repair}
 	for _, text := range c.CRN {
 		crn, err := parseCRN(text)
-		if err != nil || crn == "" {
-			return fmt.Errorf("--crn %q is no CRN: want a letter and six digits, such as X123456", text)
+		if err != nil {
+			return err
 		}
 		order.CRNs = append(order.CRNs, crn)
 	}
@@ -62,7 +62,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	defer closeAll()
 	meter := newMeter(s.stderr)
 	out := bufio.NewWriter(s.stdout)
-	order.Progress = meter.tell
+	order.Progress = meter.report
 	order.Found = func(f projector.Finding) error { return c.show(out, "finding", &f) }
 	order.Left = func(f projector.Finding) error { return c.show(out, "left", &f) }
 	verdict, err := p.Verify(ctx, order)
@@ -166,7 +166,7 @@ func sentence(f *projector.Finding) string {
 		text += ", " + f.CRN
 	}
 	if f.Severity == projector.Edited {
-		text += fmt.Sprintf(", by %s on %s", f.By, f.At.In(store.London()).Format("02/01/2006 15:04:05"))
+		text += fmt.Sprintf(", by %s on %s", command.Line(f.By), f.At.In(store.London()).Format("02/01/2006 15:04:05"))
 	}
 	return text
 }
@@ -202,11 +202,11 @@ func predicate(f *projector.Finding) string {
 	case projector.Gone:
 		return "is gone from Delius"
 	case projector.Unsealed:
-		return "is in the ledger, but not how it was left"
+		return "is in the ledger without a fingerprint"
 	case projector.Lost:
 		return "was made of an event that the stream does not have: nothing is written for its person"
 	case projector.Twice:
-		return "stands live beside the projector's own"
+		return "is a second row beside the projector's own"
 	case projector.HandMade:
 		return "was edited"
 	}
@@ -221,7 +221,7 @@ func remedy(f *projector.Finding) string {
 	if f.Problem == projector.Extra {
 		return "because nothing else may have it: restore the stream if it has lost messages, else remove it from schema projection"
 	}
-	return "somebody may have it in hand: verify again"
+	return "its rows may be locked: verify again"
 }
 
 func (c *verifyCommand) total(out io.Writer, v projector.Verdict) error {
@@ -230,9 +230,9 @@ func (c *verifyCommand) total(out io.Writer, v projector.Verdict) error {
 	}
 	after := ""
 	if c.Repair {
-		after = fmt.Sprintf(", %d of it left", v.Left)
+		after = fmt.Sprintf(", %d not repaired", v.Left)
 	}
-	_, err := fmt.Fprintf(out, "%d messages, %d contacts and %d addresses looked at: %d edited, %d damaged%s.\n",
+	_, err := fmt.Fprintf(out, "%d messages, %d contacts and %d addresses checked: %d edited, %d damaged%s.\n",
 		v.Messages, v.Contacts, v.Addresses, v.Edited, v.Damaged, after)
 	return err
 }

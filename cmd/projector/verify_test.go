@@ -43,7 +43,7 @@ func TestVerifyListsEditsAndExits2OnlyForDamageWhichRepairUndoes(t *testing.T) {
 	f := fill(t, someEvents()...)
 	code, stdout, stderr := f.projector("verify")
 	require.Zero(t, code, stderr)
-	require.Equal(t, "2 messages, 2 contacts and 1 addresses looked at: 0 edited, 0 damaged.\n", stdout)
+	require.Equal(t, "2 messages, 2 contacts and 1 addresses checked: 0 edited, 0 damaged.\n", stdout)
 
 	edited, damaged := f.contact("EARS"), f.contact("EAAR")
 	require.NoError(t, f.delius.EditContact(ctx, edited.ID, func(c *postgrestest.Contact) { c.Notes = "By hand" }))
@@ -65,7 +65,7 @@ func TestVerifyListsEditsAndExits2OnlyForDamageWhichRepairUndoes(t *testing.T) {
 
 	code, stdout, stderr = f.projector("verify", "--repair")
 	require.Zero(t, code, stderr)
-	require.Contains(t, stdout, "2 damaged, 0 of it left.\n")
+	require.Contains(t, stdout, "2 damaged, 0 not repaired.\n")
 	require.Equal(t, damaged.Notes, f.contact("EAAR").Notes)
 	require.Equal(t, "By hand", f.contact("EARS").Notes)
 	code, _, _ = f.projector("verify", "--crn", "x000001")
@@ -108,11 +108,11 @@ func TestVerifyLooksOnlyAtWhoIsAskedFor(t *testing.T) {
 	code, stdout, _ := f.projector("verify", "--crn", "X000002")
 	require.Equal(t, 2, code)
 	require.NotContains(t, stdout, "X000001")
-	require.Contains(t, stdout, "1 messages, 1 contacts and 0 addresses looked at: 0 edited, 2 damaged.\n")
+	require.Contains(t, stdout, "1 messages, 1 contacts and 0 addresses checked: 0 edited, 2 damaged.\n")
 
 	for says, args := range map[string][]string{
-		`--crn "Z1" is no CRN`: {"--crn", "Z1"},
-		"nobody to verify":     {"--crn", "Z999999"},
+		`--crn: "Z1" is no CRN`: {"--crn", "Z1"},
+		"nobody to verify":      {"--crn", "Z999999"},
 	} {
 		code, _, stderr := f.projector(append([]string{"verify"}, args...)...)
 		require.Equal(t, 1, code)

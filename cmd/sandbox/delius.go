@@ -22,7 +22,7 @@ func (c *deliusCommand) Run(ctx context.Context, t terminal) error {
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("connect to database %s at %s:%d: %w", config.Database, config.Host, config.Port, err)
+		return fmt.Errorf("connect to database %s at %s:%d (--database-url, DELIUS_DATABASE_URL): %w", config.Database, config.Host, config.Port, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to be written
 	var stood bool

@@ -20,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("os/signal.loop"), // runs for ever once a signal was asked for
 		goleak.IgnoreAnyFunction("os/signal.signal_recv"))
@@ -76,7 +79,22 @@ func TestAnInterruptKeepsOnceFromItsVerdict(t *testing.T) {
 func TestWrongUsageIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"--people", "none"}, {"--people", "0"}, {"--projectors", "0"}, {"--rate", "-1"}, {"unknown"}, {"delius", "--nothing"},
+		{"--people", "none"},
+		{"--people", "0"},
+		{"--projectors", "0"},
+		{"--rate", "-1"},
+		{"unknown"},
+		{"delius", "--nothing"},
+		{"--people", ""},
+		{"--rate", ""},
+		{"--rate", "NaN"},
+		{"--rate", "+Inf"},
+		{"--seed", " "},
+		{"--seed=-1"},
+		{"--dir", ""},
+		{"--http-address", " "},
+		{"delius"},
+		{"delius", "--database-url", ""},
 	} {
 		var out, errs output
 		require.Equal(t, service.ExitError, run(t.Context(), args, &out, &errs), args)

@@ -14,9 +14,9 @@ import (
 
 // practitioners pay the visits of a story in Delius.
 type practitioners struct {
-	delius postgrestest.Delius
-	post   *post
-	paid   atomic.Int64
+	delius  postgrestest.Delius
+	post    *post
+	visited atomic.Int64
 }
 
 // visit pays every visit as soon as its time has come, and lets CAS go on after each.
@@ -32,7 +32,7 @@ func (p *practitioners) visit(ctx context.Context, visits []*visit, ready func(*
 			if err := p.pay(ctx, v); err != nil {
 				return fmt.Errorf("a practitioner who %s of %s: %w", v.hand, v.crn, err)
 			}
-			p.paid.Add(1)
+			p.visited.Add(1)
 			return p.post.send(v.then)
 		})
 	}

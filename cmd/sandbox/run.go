@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"golang.org/x/sync/errgroup"
@@ -24,17 +25,19 @@ type runCommand struct {
 	meddle func(context.Context, *system) error
 }
 
-// Validate names what makes no sense.
-func (c *runCommand) Validate() error {
-	switch {
-	case c.People < 1:
-		return fmt.Errorf("--people is %d, want at least 1", c.People)
-	case c.Projectors < 1:
-		return fmt.Errorf("--projectors is %d, want at least 1", c.Projectors)
-	case c.Rate != nil && *c.Rate < 0:
-		return fmt.Errorf("--rate is %g, want 0 or more", *c.Rate)
+// Faults names what makes no sense.
+func (c *runCommand) Faults() error {
+	var all []error
+	if c.People < 1 {
+		all = append(all, fmt.Errorf("--people is %d: want at least 1", c.People))
 	}
-	return nil
+	if c.Projectors < 1 {
+		all = append(all, fmt.Errorf("--projectors is %d: want at least 1", c.Projectors))
+	}
+	if c.Rate != nil && !(*c.Rate >= 0 && *c.Rate <= math.MaxInt32) {
+		all = append(all, fmt.Errorf("--rate is %g: want messages a second, 0 for as fast as possible", *c.Rate))
+	}
+	return errors.Join(all...)
 }
 
 // rate is in messages a second, 0 without a limit.

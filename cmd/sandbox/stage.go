@@ -46,11 +46,11 @@ func newStage(s *system, story *story) *stage {
 
 // snapshot is how far everything has come.
 type snapshot struct {
-	elapsed                     time.Duration
-	planned, sent, visits, paid int
-	queue, dead                 sqstest.Depth
-	stream                      uint64 // the last sequence
-	rejected                    int
+	elapsed                        time.Duration
+	planned, sent, visits, visited int
+	queue, dead                    sqstest.Depth
+	stream                         uint64 // the last sequence
+	rejected                       int
 	projector.Backlog
 	people, contacts, addresses int
 	p50, p99                    time.Duration // from stream to commit
@@ -63,7 +63,7 @@ func (st *stage) snapshot(ctx context.Context) (snapshot, error) {
 	s := st.system
 	n := snapshot{
 		planned: len(st.story.messages) + len(st.story.visits), sent: int(st.post.sent.Load()),
-		visits: len(st.story.visits), paid: int(st.practitioners.paid.Load()),
+		visits: len(st.story.visits), visited: int(st.practitioners.visited.Load()),
 	}
 	if !st.hired {
 		n.withheld = st.story.withheld.Staff
@@ -150,10 +150,10 @@ func (st *stage) watch(ctx context.Context, view view) (snapshot, error) {
 		if done, err := st.settled(ctx, n); err != nil || done {
 			return n, err
 		}
-		if state := fmt.Sprint(n.sent, n.queue, n.stream, n.Due, n.causes(), n.paid); state != last || !st.post.delivered.Load() {
+		if state := fmt.Sprint(n.sent, n.queue, n.stream, n.Due, n.causes(), n.visited); state != last || !st.post.delivered.Load() {
 			moved, last = time.Now(), state
 		} else if time.Since(moved) > patience {
-			return n, fmt.Errorf("nothing has moved for %s: %s", patience, line(n))
+			return n, fmt.Errorf("no progress for %s: %s", patience, line(n))
 		}
 	}
 }

@@ -144,7 +144,7 @@ func drawing(n snapshot, rate float64, warnings []string) []string {
 		fmt.Sprintf("  stream      %d events, %.0f/s; %d rejected", n.stream, rate, n.rejected),
 		fmt.Sprintf("  projector   %d referrals due; %d values of people's replaced", n.Due, n.Conflicts),
 		fmt.Sprintf("  Delius      %d people, %d contacts, %d addresses", n.people, n.contacts, n.addresses),
-		fmt.Sprintf("  by hand     %d of %d changes by practitioners", n.paid, n.visits),
+		fmt.Sprintf("  by hand     %d of %d changes by practitioners", n.visited, n.visits),
 		fmt.Sprintf("  parked      %s%s", n.causes(), withheld),
 		fmt.Sprintf("  freshness   p50 %s, p99 %s from stream to commit", brief(n.p50), brief(n.p99)),
 	}
@@ -172,19 +172,21 @@ func clip(row string, width int) string {
 }
 
 // logs keeps the latest warnings for the picture: lines of a log would tear it.
-func (p *picture) logs() slog.Handler { return keeper{p} }
+func (p *picture) logs() slog.Handler { return latestWarnings{p} }
 
-// keeper is a handler that keeps the latest warnings.
-type keeper struct{ *picture }
+// latestWarnings is a handler that keeps the latest warnings.
+type latestWarnings struct{ *picture }
 
 // kept is how many.
-const kept = 3
+const warningsShown = 3
 
 // Enabled implements slog.Handler.
-func (k keeper) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (k latestWarnings) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn
+}
 
 // Handle implements slog.Handler.
-func (k keeper) Handle(_ context.Context, r slog.Record) error {
+func (k latestWarnings) Handle(_ context.Context, r slog.Record) error {
 	text := r.Time.Format(time.TimeOnly) + " " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "error" {
@@ -195,12 +197,12 @@ func (k keeper) Handle(_ context.Context, r slog.Record) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.warnings = append(k.warnings, text)
-	k.warnings = slices.Delete(k.warnings, 0, max(0, len(k.warnings)-kept))
+	k.warnings = slices.Delete(k.warnings, 0, max(0, len(k.warnings)-warningsShown))
 	return nil
 }
 
 // WithAttrs implements slog.Handler.
-func (k keeper) WithAttrs([]slog.Attr) slog.Handler { return k }
+func (k latestWarnings) WithAttrs([]slog.Attr) slog.Handler { return k }
 
 // WithGroup implements slog.Handler.
-func (k keeper) WithGroup(string) slog.Handler { return k }
+func (k latestWarnings) WithGroup(string) slog.Handler { return k }

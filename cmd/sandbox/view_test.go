@@ -10,14 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/command"
-
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector"
 )
 
 func midway() snapshot {
 	return snapshot{
-		elapsed: 12300 * time.Millisecond, planned: 500, sent: 120, visits: 6, paid: 2,
+		elapsed: 12300 * time.Millisecond, planned: 500, sent: 120, visits: 6, visited: 2,
 		queue: sqstest.Depth{Visible: 3, InFlight: 4}, stream: 110, people: 40, contacts: 90, addresses: 12,
 		Backlog: projector.Backlog{Due: 5, Parked: map[string]projector.ParkedCount{
 			"staff-not-found": {Count: 2}, "bad-detail": {Count: 1},
@@ -94,7 +93,7 @@ func TestThePictureKeepsTheLatestWarnings(t *testing.T) {
 	for _, name := range []string{"one", "two", "three", "four"} {
 		logger.Warn(name, "error", errors.New("of\nsome kind"))
 	}
-	require.Len(t, p.warnings, kept)
+	require.Len(t, p.warnings, warningsShown)
 	require.Contains(t, p.warnings[0], " two: of some kind")
 	require.Contains(t, p.warnings[2], " four: of some kind")
 }

@@ -13,7 +13,10 @@
 // name instead of being lived with. One of them no client can see over NATS itself:
 // unless the server runs with sync_interval "always", it acknowledges before the disk
 // has the message and loses minutes of them in a power cut. So it is read from the
-// server's monitoring port where that is known, and warned about where it is not.
+// servers' monitoring ports where these are known, and warned about where they are not. A
+// server that does not answer there is warned about where another one does: a cluster is
+// there so that one may be missing. [Log.Watch] reads all of it again while a service
+// runs.
 //
 // Appending is idempotent for the stream's duplicate window of an hour: the message
 // id is a hash of the event's identity. After that a second message for one identity

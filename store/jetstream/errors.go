@@ -15,18 +15,18 @@ var (
 	// ErrUnavailable: NATS is down, did not answer in time, or answered that it cannot
 	// just now. The same call may succeed later. Whether an Append took effect is not
 	// known; appending again is safe.
-	ErrUnavailable = errors.New("the log is unavailable")
+	ErrUnavailable = errors.New("NATS is unavailable")
 
 	// ErrFull: the stream, or the servers' disk set aside for streams, is full. The same
 	// call succeeds once someone has made room.
-	ErrFull = errors.New("the log is full")
+	ErrFull = errors.New("the stream is full")
 
 	// ErrTooLarge: the message is larger than the servers take. The same call fails
 	// every time.
-	ErrTooLarge = errors.New("too large for the log")
+	ErrTooLarge = errors.New("too large for NATS")
 
 	// ErrNotFound: there is no such message.
-	ErrNotFound = errors.New("not in the log")
+	ErrNotFound = errors.New("not in the stream")
 
 	// ErrClosed: the follower was closed.
 	ErrClosed = errors.New("the follower is closed")

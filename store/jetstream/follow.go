@@ -30,19 +30,19 @@ type Follower struct {
 	log     *Log
 	durable string
 
-	stop    context.CancelFunc // ends fetching
-	stopped <-chan struct{}
-	quit    chan struct{} // closed when all is released: no more signs of life
-	close   func() error  // runs once
-	fetcher sync.WaitGroup
-	keeper  sync.WaitGroup
+	stop     context.CancelFunc // ends fetching
+	stopped  <-chan struct{}
+	quit     chan struct{} // closed when all is released: no more signs of life
+	close    func() error  // runs once
+	fetcher  sync.WaitGroup
+	extender sync.WaitGroup
 
 	arrived chan struct{} // holds a token while the queue may have something
 	taken   chan struct{} // holds a token when the queue got shorter
 
-	mu    sync.Mutex
-	held  map[uint64]js.Msg // fetched, neither acknowledged nor released, by sequence
-	queue []store.Stored    // of these, what nobody has taken yet, oldest first
+	mu             sync.Mutex
+	unacknowledged map[uint64]js.Msg // fetched, neither acknowledged nor released, by sequence
+	queue          []store.Stored    // of these, what nobody has taken yet, oldest first
 }
 
 // Follow starts to receive for the durable name. The consumer on the servers is made
@@ -57,18 +57,18 @@ func (l *Log) Follow(ctx context.Context, durable string) (*Follower, error) {
 	}
 	running, stop := context.WithCancel(context.Background())
 	f := &Follower{
-		log:     l,
-		durable: durable,
-		stop:    stop,
-		stopped: running.Done(),
-		quit:    make(chan struct{}),
-		arrived: make(chan struct{}, 1),
-		taken:   make(chan struct{}, 1),
-		held:    map[uint64]js.Msg{},
+		log:            l,
+		durable:        durable,
+		stop:           stop,
+		stopped:        running.Done(),
+		quit:           make(chan struct{}),
+		arrived:        make(chan struct{}, 1),
+		taken:          make(chan struct{}, 1),
+		unacknowledged: map[uint64]js.Msg{},
 	}
 	f.close = sync.OnceValue(f.closeOnce)
 	f.fetcher.Go(func() { f.pump(running, consumer) })
-	f.keeper.Go(f.keepAlive)
+	f.extender.Go(f.extendVisibility)
 	return f, nil
 }
 
@@ -135,15 +135,15 @@ func (f *Follower) closeOnce() error {
 	f.stop()
 	f.fetcher.Wait()
 	f.mu.Lock()
-	held := make([]store.Stored, 0, len(f.held))
-	for _, sequence := range slices.Sorted(maps.Keys(f.held)) {
-		held = append(held, store.Stored{Sequence: sequence})
+	unacknowledged := make([]store.Stored, 0, len(f.unacknowledged))
+	for _, sequence := range slices.Sorted(maps.Keys(f.unacknowledged)) {
+		unacknowledged = append(unacknowledged, store.Stored{Sequence: sequence})
 	}
 	f.queue = nil
 	f.mu.Unlock()
-	err := f.Release(held)
+	err := f.Release(unacknowledged)
 	close(f.quit)
-	f.keeper.Wait()
+	f.extender.Wait()
 	return err
 }
 
@@ -158,16 +158,16 @@ func (f *Follower) settle(events []store.Stored, doing string, answer func(js.Ms
 	return translate(fmt.Sprintf("%s %d events", doing, len(events)), failed)
 }
 
-// drop forgets the events and returns their messages. Events that are not held, being
-// settled already, have none.
+// drop forgets the events and returns their messages. Those that are settled already have
+// none.
 func (f *Follower) drop(events []store.Stored) []js.Msg {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	msgs := make([]js.Msg, 0, len(events))
 	for _, e := range events {
-		if msg, ok := f.held[e.Sequence]; ok {
+		if msg, ok := f.unacknowledged[e.Sequence]; ok {
 			msgs = append(msgs, msg)
-			delete(f.held, e.Sequence)
+			delete(f.unacknowledged, e.Sequence)
 		}
 	}
 	return msgs
@@ -189,22 +189,22 @@ func (f *Follower) take(max int) []store.Stored {
 	return events
 }
 
-// put queues what arrived. What is held already was delivered again, because our signs
-// of life did not get through: the latest delivery is the one to answer for.
+// put queues what arrived. What is unacknowledged already was redelivered, because our
+// signs of life did not get through: the latest delivery is the one to answer for.
 func (f *Follower) put(msg js.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		f.log.logger.Warn("a message came that no stream delivered", "subject", msg.Subject(), "error", err)
+		f.log.logger.Warn("ignored a message that no stream delivered", "subject", msg.Subject(), "error", err)
 		return
 	}
 	m := message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC()}
 	event := m.event()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, again := f.held[m.sequence]; !again {
+	if _, redelivered := f.unacknowledged[m.sequence]; !redelivered {
 		f.queue = append(f.queue, event)
 	}
-	f.held[m.sequence] = msg
+	f.unacknowledged[m.sequence] = msg
 	signal(f.arrived)
 }
 
@@ -225,7 +225,7 @@ func (f *Follower) pump(ctx context.Context, consumer js.Consumer) {
 			pause = shortest
 			continue
 		}
-		f.log.logger.Warn("cannot fetch events, will try again", "consumer", f.durable, "error", err, "pause", pause)
+		f.log.logger.WarnContext(ctx, "cannot fetch events, retrying", "consumer", f.durable, "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -245,7 +245,7 @@ func (f *Follower) renew(ctx context.Context, old js.Consumer) js.Consumer {
 	defer cancel()
 	consumer, err := f.log.ensureConsumer(ctx, f.durable)
 	if err != nil {
-		f.log.logger.Warn("cannot look after the consumer, will try again", "consumer", f.durable, "error", err)
+		f.log.logger.WarnContext(ctx, "cannot read or make the consumer, retrying", "consumer", f.durable, "error", err)
 		return old
 	}
 	return consumer
@@ -286,8 +286,9 @@ func (f *Follower) pull(consumer js.Consumer) error {
 	return batch.Error()
 }
 
-// keepAlive tells the servers of everything held that it is being worked on.
-func (f *Follower) keepAlive() {
+// extendVisibility tells the servers of every event that is not acknowledged that it is
+// being worked on.
+func (f *Follower) extendVisibility() {
 	ticker := time.NewTicker(f.log.cfg.AckWait / 3)
 	defer ticker.Stop()
 	for {
@@ -297,14 +298,14 @@ func (f *Follower) keepAlive() {
 		case <-ticker.C:
 		}
 		f.mu.Lock()
-		held := make([]js.Msg, 0, len(f.held))
-		for _, msg := range f.held {
-			held = append(held, msg)
+		unacknowledged := make([]js.Msg, 0, len(f.unacknowledged))
+		for _, msg := range f.unacknowledged {
+			unacknowledged = append(unacknowledged, msg)
 		}
 		f.mu.Unlock()
-		for _, msg := range held {
+		for _, msg := range unacknowledged {
 			if err := msg.InProgress(); err != nil && !errors.Is(err, js.ErrMsgAlreadyAckd) {
-				f.log.logger.Warn("cannot keep events from being delivered again", "consumer", f.durable, "held", len(held), "error", err)
+				f.log.logger.Warn("cannot extend the visibility of events: they may be redelivered", "consumer", f.durable, "events", len(unacknowledged), "error", err)
 				break
 			}
 		}

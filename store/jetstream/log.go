@@ -177,7 +177,7 @@ func (l *Log) Close() error {
 func (l *Log) stream(ctx context.Context, name string) (js.Stream, error) {
 	stream, err := l.js.Stream(ctx, name)
 	if err != nil {
-		return nil, translate("look at stream "+name, err)
+		return nil, translate("read stream "+name, err)
 	}
 	stream.CachedInfo().Config.AllowDirect = false
 	return stream, nil
@@ -187,14 +187,18 @@ func (l *Log) stream(ctx context.Context, name string) (js.Stream, error) {
 // has a leader that answers.
 func (l *Log) Ready(ctx context.Context) error {
 	if !l.conn.IsConnected() {
-		return fmt.Errorf("%w: not connected to NATS (%v)", ErrUnavailable, l.conn.Status())
+		return l.disconnected()
 	}
 	for _, name := range []string{EventsStream, RejectedStream} {
 		if _, err := l.js.Stream(ctx, name); err != nil {
-			return translate("look at stream "+name, err)
+			return translate("read stream "+name, err)
 		}
 	}
 	return nil
+}
+
+func (l *Log) disconnected() error {
+	return fmt.Errorf("%w: the connection to %s (NATS_URL) is lost (%v)", ErrUnavailable, l.cfg.servers(), l.conn.Status())
 }
 
 // Info is the state of the stream of events.
@@ -211,7 +215,7 @@ type Info struct {
 func (l *Log) Info(ctx context.Context) (Info, error) {
 	stream, err := l.js.Stream(ctx, EventsStream)
 	if err != nil {
-		return Info{}, translate("look at stream "+EventsStream, err)
+		return Info{}, translate("read stream "+EventsStream, err)
 	}
 	info := stream.CachedInfo()
 	return Info{

@@ -40,7 +40,12 @@ func (l *Log) Ensure(ctx context.Context) error {
 func (l *Log) inspect(ctx context.Context, stream func(context.Context, js.StreamConfig) (js.Stream, error)) *findings {
 	var found findings
 	of := "the NATS server at " + l.conn.ConnectedUrlRedacted()
-	if v := l.conn.ConnectedServerVersion(); !supported(v) {
+	v := l.conn.ConnectedServerVersion()
+	if v == "" {
+		found.fail(l.disconnected())
+		return &found
+	}
+	if !supported(v) {
 		found.refuse(of, Difference{Setting: "version", Have: v, Want: oldestServer + " or later"})
 		return &found
 	}
@@ -109,7 +114,7 @@ func (l *Log) makeStream(ctx context.Context, want js.StreamConfig) (js.Stream, 
 
 // notMade translates the error of making a stream, with what to do where that is known.
 func (l *Log) notMade(want js.StreamConfig, err error) error {
-	doing := "make or look at stream " + want.Name
+	doing := "make or read stream " + want.Name
 	var answer js.JetStreamError
 	if !errors.As(err, &answer) || answer.APIError() == nil {
 		return translate(doing, err)
@@ -129,7 +134,7 @@ func (l *Log) notMade(want js.StreamConfig, err error) error {
 // existingStream gives a stream, and makes none.
 func (l *Log) existingStream(ctx context.Context, want js.StreamConfig) (js.Stream, error) {
 	stream, err := l.js.Stream(ctx, want.Name)
-	return stream, translate("look at stream "+want.Name, err)
+	return stream, translate("read stream "+want.Name, err)
 }
 
 // variables are what else may be changed about a setting.

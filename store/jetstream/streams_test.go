@@ -220,6 +220,16 @@ func TestSettingsThatAreChangedAreTold(t *testing.T) {
 	require.Equal(t, 1, strings.Count(said.String(), "max_age"), "it is said once")
 }
 
+func TestAnOutageIsNoChangeOfSettings(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.server.Stop()
+	require.Eventually(t, func() bool { return f.log.Ready(t.Context()) != nil }, patience, time.Millisecond)
+	err := f.log.Ensure(t.Context())
+	require.ErrorIs(t, err, jetstream.ErrUnavailable)
+	require.Empty(t, shortfalls(err))
+}
+
 // lines are what was logged.
 type lines struct {
 	mu   sync.Mutex

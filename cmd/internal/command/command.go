@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -19,6 +20,12 @@ import (
 type Log struct {
 	Level  string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	Format string `env:"LOG_FORMAT" default:"json" help:"json or text."`
+}
+
+// Faults names what is wrong with the options.
+func (l Log) Faults() error {
+	_, err := l.Logger(io.Discard)
+	return err
 }
 
 // Logger makes the logger that the options describe.
@@ -46,6 +53,19 @@ func (n NATS) Config(name string, stream Stream) jetstream.Config {
 		URL: n.URL, Creds: n.Creds, CA: n.CA, MonitorURL: n.MonitorURL, Name: name,
 		Replicas: stream.Replicas, MaxBytes: stream.MaxBytes,
 	}
+}
+
+// Faults names what is wrong with the options of the log. What is 0 is wrong here: to the
+// log it would be the default.
+func (n NATS) Faults(stream Stream) error {
+	var zero []error
+	if stream.Replicas == 0 {
+		zero = append(zero, errors.New("STREAM_REPLICAS is 0: want 1, 3 or 5"))
+	}
+	if stream.MaxBytes == 0 {
+		zero = append(zero, errors.New("STREAM_MAX_BYTES is 0: want at least 1"))
+	}
+	return errors.Join(append(zero, n.Config("", stream).Validate())...)
 }
 
 // Outcome is an error that says what the program exits with, and is no failure: there
@@ -78,6 +98,25 @@ func Main(ctx context.Context, name, description string, cli any, args []string,
 	return code
 }
 
+// Faulty is a part of the options that can be wrong although each was understood. Faults
+// names all that is wrong, each with its variable or flag and its value.
+type Faulty interface{ Faults() error }
+
+// faults are those of the program's options and of the command's.
+func faults(command *kong.Context) error {
+	var all []error
+	for _, step := range command.Path {
+		node := step.Node()
+		if node == nil || !node.Target.CanAddr() {
+			continue
+		}
+		if options, ok := node.Target.Addr().Interface().(Faulty); ok {
+			all = append(all, options.Faults())
+		}
+	}
+	return errors.Join(all...)
+}
+
 // execute runs the command and says on stderr why it failed.
 func execute(ctx context.Context, name, description string, cli any, args []string, stdout, stderr *Output, run Run) (code int) {
 	defer func() {
@@ -89,7 +128,11 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 			panic(r)
 		}
 	}()
+	var version struct {
+		Version kong.VersionFlag `help:"Show the version and what it was built from."`
+	}
 	parser, err := kong.New(cli, kong.Name(name), kong.Description(description), kong.UsageOnError(), refuseBlank(),
+		kong.Embed(&version), kong.Vars{"version": service.ReadBuild(name).String()},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
@@ -99,6 +142,10 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, name)
+		return service.ExitError
+	}
+	if err := faults(command); err != nil {
+		fmt.Fprintf(stderr, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "))
 		return service.ExitError
 	}
 	var outcome Outcome

@@ -123,6 +123,13 @@ func TestBlankVariablesCountAsNotSet(t *testing.T) {
 	require.Contains(t, stdout, "Usage: program")
 }
 
+func TestEveryProgramSaysWhatItWasBuiltFrom(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := tool(t, "--version")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `^program \S+, .*go1\.\d+`, stdout)
+}
+
 // start starts the program as a process of its own.
 func start(t *testing.T, stdout *os.File, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
@@ -139,7 +146,7 @@ func TestAFullDiskIsAnError(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
-	defer full.Close()
+	defer func() { require.NoError(t, full.Close()) }()
 	for _, args := range [][]string{{"print"}, {"print", "--lines", "10000"}, {"print", "--outcome", "2"}, {"show"}, {"--help"}} {
 		cmd, stderr := start(t, full, args...)
 		require.Error(t, cmd.Wait())

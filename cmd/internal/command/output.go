@@ -51,7 +51,7 @@ func (o *Output) Write(p []byte) (int, error) {
 
 // write writes whole characters.
 func (o *Output) write(text []byte) error {
-	if o.err == nil {
+	if o.err == nil && len(text) > 0 {
 		o.written = appendVisible(o.written[:0], text)
 		_, o.err = o.to.Write(o.written)
 	}

@@ -26,5 +26,10 @@ func (t *Table) Row(cells ...any) {
 	fmt.Fprintln(t.to, strings.Join(texts, "\t"))
 }
 
-// Flush writes the table.
-func (t *Table) Flush() error { return t.to.Flush() }
+// Flush writes the table; there may be none.
+func (t *Table) Flush() error {
+	if t == nil {
+		return nil
+	}
+	return t.to.Flush()
+}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
+	"strconv"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -68,7 +70,7 @@ func translate(err error) error {
 func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database")
+		return nil, errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database") // it may hold a password
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
 	config.ConnConfig.Tracer = otelpgx.NewTracer()
@@ -76,11 +78,53 @@ func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
+		return nil, fmt.Errorf("%s: %w", nameOf(config), err)
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("connecting to the database %s@%s:%d/%s: %w", config.ConnConfig.User, config.ConnConfig.Host, config.ConnConfig.Port, config.ConnConfig.Database, err)
+		return nil, fmt.Errorf("%s: %w", nameOf(config), err)
 	}
 	return pool, nil
+}
+
+// nameOf names the database, and the variable that does, without the password.
+func nameOf(config *pgxpool.Config) string {
+	c := config.ConnConfig
+	return fmt.Sprintf("database %s at %s (DELIUS_DATABASE_URL)", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
+}
+
+// Open makes the projector's database of a pool whose schemas are as this program needs
+// them.
+func Open(ctx context.Context, pool *pgxpool.Pool, config postgres.Config) (*postgres.Database, error) {
+	if err := CheckSchemas(ctx, pool); err != nil {
+		return nil, err
+	}
+	db, err := postgres.New(ctx, pool, config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
+	}
+	return db, nil
+}
+
+// CheckSchemas says whether Delius's schema is there, and the projector's own at a version
+// that this program can work with, or what to run.
+func CheckSchemas(ctx context.Context, pool *pgxpool.Pool) error {
+	var delius bool
+	if err := pool.QueryRow(ctx, "select to_regclass('delius.offender') is not null").Scan(&delius); err != nil {
+		return fmt.Errorf("%s: looking for schema delius: %w", nameOf(pool.Config()), err)
+	}
+	if !delius {
+		return fmt.Errorf("%s has no schema delius with Delius's tables: change the variable if this is another database; to try things out, `sandbox delius` makes a stand-in", nameOf(pool.Config()))
+	}
+	version, err := postgres.Version(ctx, pool)
+	needed := postgres.NeededVersion()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
+	case version == 0:
+		return fmt.Errorf("%s has no schema projection: run `projector migrate` first", nameOf(pool.Config()))
+	case version < needed:
+		return fmt.Errorf("%s has schema projection at version %d, and this program needs %d: run `projector migrate` first", nameOf(pool.Config()), version, needed)
+	}
+	return nil
 }

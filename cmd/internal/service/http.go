@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -44,7 +43,7 @@ func Registry() *prometheus.Registry {
 type Endpoints struct {
 	name     string
 	registry *prometheus.Registry
-	logger   *slog.Logger
+	mux      *http.ServeMux
 	http     http.Server
 	address  string
 	served   chan struct{}
@@ -61,18 +60,26 @@ func Serve(name, address string, registry *prometheus.Registry, logger *slog.Log
 		return nil, fmt.Errorf("serve health and metrics, change HTTP_ADDRESS if it is taken: %w", err)
 	}
 	e := &Endpoints{
-		name: name, registry: registry, logger: logger,
+		name: name, registry: registry, mux: http.NewServeMux(),
 		address: listener.Addr().String(),
 		served:  make(chan struct{}),
 		checks: []Check{{Name: "start", Serving: true, Run: func(context.Context) error {
 			return errors.New("the service is starting")
 		}}},
 	}
-	e.http = http.Server{Handler: e.handler(), ReadHeaderTimeout: 5 * time.Second}
+	e.route()
+	e.http = http.Server{
+		Handler:           e.mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
 	go func() {
 		defer close(e.served)
 		if err := e.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("health and metrics are not served any more", "error", err)
+			logger.ErrorContext(context.Background(), "health and metrics are not served any more", "error", err)
 		}
 	}()
 	return e, nil
@@ -88,22 +95,28 @@ func (e *Endpoints) Started(checks ...Check) {
 	e.checks = checks
 }
 
+// Handle serves further requests, with a pattern of [http.ServeMux]. One that is served
+// already panics. A response is given 30 s; whoever needs longer says so with
+// [http.ResponseController].
+func (e *Endpoints) Handle(pattern string, handler http.Handler) { e.mux.Handle(pattern, handler) }
+
 // Close stops serving.
 func (e *Endpoints) Close() {
 	_ = e.http.Close()
 	<-e.served
 }
 
-func (e *Endpoints) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, false) })
-	mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, true) })
-	mux.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) {
+// route adds the endpoints that every service has.
+func (e *Endpoints) route() {
+	e.mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, false) })
+	e.mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, true) })
+	e.mux.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, status{Status: "UP"})
 	})
-	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, e.info()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{}))
-	return mux
+	e.mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"build": ReadBuild(e.name)})
+	})
+	e.mux.Handle("GET /metrics", promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{}))
 }
 
 // status is the health of the service, or of a part of it: UP or DOWN.
@@ -133,23 +146,6 @@ func (e *Endpoints) health(w http.ResponseWriter, r *http.Request, serving bool)
 		answer.Components[c.Name] = part
 	}
 	writeJSON(w, code, answer)
-}
-
-// info says what was built, from what.
-func (e *Endpoints) info() any {
-	build := map[string]string{"name": e.name}
-	if b, ok := debug.ReadBuildInfo(); ok {
-		build["version"], build["go"] = b.Main.Version, b.GoVersion
-		for _, s := range b.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				build["commit"] = s.Value
-			case "vcs.time":
-				build["time"] = s.Value
-			}
-		}
-	}
-	return map[string]any{"build": build}
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

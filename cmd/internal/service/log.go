@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,17 +14,24 @@ import (
 // case, format is json or text. Lines that belong to a trace name it.
 func Logger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
+	var problems []error
 	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+		problems = append(problems, fmt.Errorf("LOG_LEVEL is %q: a log level is debug, info, warn or error", level))
 	}
 	options := &slog.HandlerOptions{Level: least}
+	var lines slog.Handler
 	switch format {
 	case "json":
-		return slog.New(traced{slog.NewJSONHandler(w, options)}), nil
+		lines = slog.NewJSONHandler(w, options)
 	case "text":
-		return slog.New(traced{slog.NewTextHandler(w, options)}), nil
+		lines = slog.NewTextHandler(w, options)
+	default:
+		problems = append(problems, fmt.Errorf("LOG_FORMAT is %q: a log format is json or text", format))
 	}
-	return nil, fmt.Errorf("log format %q: want json or text", format)
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return slog.New(traced{lines}), nil
 }
 
 // traced adds the ids of trace and span.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,11 @@ import (
 	"casdelius/cmd/internal/service"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A connection whose request was refused is kept for half a second, so that its client
+	// can read why.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 func get(t *testing.T, e *service.Endpoints, path string) (code int, body string) {
 	t.Helper()
@@ -65,6 +70,37 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 	require.Contains(t, body, "hits_total 1")
 	code, _ = get(t, e, "/nothing")
 	require.Equal(t, http.StatusNotFound, code)
+}
+
+func TestFurtherHandlersCanBeServed(t *testing.T) {
+	t.Parallel()
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	e.Handle("GET /people/{crn}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.PathValue("crn"))
+	}))
+	code, body := get(t, e, "/people/X123456")
+	require.Equal(t, http.StatusOK, code)
+	require.Equal(t, "X123456", body)
+	code, _ = get(t, e, "/health/liveness")
+	require.Equal(t, http.StatusOK, code)
+	require.Panics(t, func() { e.Handle("GET /health", http.NotFoundHandler()) })
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.Address()+"/health/liveness", nil)
+	require.NoError(t, err)
+	request.Header.Set("X-Long", strings.Repeat("x", 64<<10))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
 }
 
 func TestAnAddressThatIsTakenIsNamed(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // homePrefix begins the name of every temporary home.
@@ -97,12 +98,21 @@ func tryLock(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// close removes a temporary home and keeps another.
+// close removes a temporary home and keeps another. Where the server's parent process
+// was killed, its children may still write for a moment.
 func (h *home) close() error {
 	if !h.temporary {
 		return nil
 	}
-	return errors.Join(os.RemoveAll(h.path), h.lock.Close())
+	err := os.RemoveAll(h.path)
+	for range 100 {
+		if err == nil {
+			break
+		}
+		<-time.After(50 * time.Millisecond)
+		err = os.RemoveAll(h.path)
+	}
+	return errors.Join(err, h.lock.Close())
 }
 
 // removeStale removes homes of this user whose process is dead. A server that
