@@ -1,17 +1,75 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"context"
+	"errors"
+	"fmt"
 
 	"casdelius/store"
 )
 
-// Event makes an event of a notification and its detail, exactly as CAS served it.
-// Of the detail it asks only for valid JSON without duplicate names, an id and a
-// timestamp; whatever else is wrong in there is for the reader of the log to judge.
+const (
+	maxDetail = 512 << 10 // bytes
+	maxAnswer = 64 << 10  // bytes of an answer that is no detail, as far as they are kept
+)
+
+// readDetail reads a detail. What is no JSON object with id and eventDetails was not
+// written by CAS: maintenance pages and proxies speak like that, also with status 200.
+func readDetail(answer []byte) (members, error) {
+	body, err := lenientObject(answer)
+	if err != nil {
+		return nil, fmt.Errorf("it is no JSON object: %w", err)
+	}
+	for _, name := range []string{"id", "eventDetails"} {
+		if absent(body[name]) {
+			return nil, errors.New("it has no " + name)
+		}
+	}
+	return body, nil
+}
+
+// answers are details of which every one was looked at: an answer that is none fails
+// with [DetailGarbled].
+type answers struct{ Details }
+
+// Fetch implements [Details].
+func (a answers) Fetch(ctx context.Context, url string) ([]byte, error) {
+	answer, err := a.Details.Fetch(ctx, url)
+	var failure *DetailError
+	switch {
+	case errors.As(err, &failure) && failure.Fault == DetailTooLarge && !beginsObject(failure.Answer):
+		return nil, garbled(url, failure.Answer, err)
+	case err != nil:
+		return nil, err
+	case len(answer) > maxDetail:
+		return answer, nil // for Event to reject
+	}
+	if _, err := readDetail(answer); err != nil {
+		return nil, garbled(url, answer, err)
+	}
+	return answer, nil
+}
+
+func garbled(url string, answer []byte, err error) error {
+	return &DetailError{
+		Fault:  DetailGarbled,
+		Err:    fmt.Errorf("the CAS API answered 200 at %s with something that is no detail: %w", url, err),
+		Answer: answer[:min(len(answer), maxAnswer)],
+	}
+}
+
+// beginsObject says whether what begins like this can be a JSON object.
+func beginsObject(b []byte) bool {
+	b = bytes.TrimLeft(bytes.TrimPrefix(b, byteOrderMark), " \t\r\n")
+	return len(b) == 0 || b[0] == '{'
+}
+
+// Event makes an event of a notification and its detail, exactly as CAS served it. The
+// detail is read as CAS's own consumers read it. Only an object with an id, a timestamp
+// and eventDetails is asked for; whatever else is wrong in there is for the reader of the
+// log to judge.
 //
 // The referral is the application or booking that the type is keyed by, as the detail
 // names it, else as the notification does. CRN and NOMS number are, each by itself,
@@ -24,19 +82,18 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 	if len(detail) > maxDetail {
 		return store.Event{}, reject(store.DetailTooLarge, "the detail has %d bytes, at most %d are taken", len(detail), maxDetail)
 	}
+	body, err := readDetail(detail)
+	if err != nil {
+		return store.Event{}, reject(store.DetailInvalid, "the detail is none: %v", err)
+	}
 	if err := checkDepth(detail); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail is not plain JSON: %v", err)
 	}
-	var body map[string]jsontext.Value
-	if err := json.Unmarshal(detail, &body); err != nil {
-		return store.Event{}, reject(store.DetailInvalid, "the detail is not a JSON object: %v", err)
-	}
 	e := store.Event{Type: n.Type, CRN: n.CRN, NOMS: n.NOMS, Occurred: n.Occurred, Body: detail}
-	var err error
 	if e.ID, err = store.ParseID(text(body["id"])); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's id: %v", err)
 	}
-	if e.Emitted, err = store.ParseTime(text(body["timestamp"])); err != nil {
+	if e.Emitted, err = store.ParsePlausibleTime(text(body["timestamp"])); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's timestamp: %v", err)
 	}
 	facts := object(body["eventDetails"])
@@ -53,7 +110,7 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 }
 
 // referral is the id that the event is keyed by.
-func (n *Notification) referral(facts map[string]jsontext.Value) (store.Referral, error) {
+func (n *Notification) referral(facts members) (store.Referral, error) {
 	application, booking := text(facts["applicationId"]), text(facts["bookingId"])
 	id := n.Type.ReferralID(firstUUID(application, n.Application), firstUUID(booking, n.Booking))
 	if id == "" {
@@ -72,22 +129,4 @@ func firstUUID(candidates ...string) string {
 		}
 	}
 	return ""
-}
-
-// object is the members of the JSON object that v is, none if it is something else.
-func object(v jsontext.Value) map[string]jsontext.Value {
-	var members map[string]jsontext.Value
-	if v.Kind() != '{' || json.Unmarshal(v, &members) != nil {
-		return nil
-	}
-	return members
-}
-
-// text is the string that v is, "" if it is something else.
-func text(v jsontext.Value) string {
-	var s string
-	if v.Kind() != '"' || json.Unmarshal(v, &s) != nil {
-		return ""
-	}
-	return s
 }

@@ -10,8 +10,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"casdelius/store"
 )
 
@@ -123,15 +121,12 @@ func passing(err error) bool {
 // splitLine takes a line apart into the notification and the detail that came along,
 // nil if none did.
 func splitLine(line []byte) (notification, detail []byte, err error) {
-	var pair struct {
-		Notification jsontext.Value `json:"notification"`
-		Detail       jsontext.Value `json:"detail"`
-	}
-	if err := decode(line, &pair); err != nil {
+	parts, err := lenientObject(line)
+	switch {
+	case err != nil:
 		return nil, nil, reject(store.Malformed, "the line is no JSON object: %v", err)
-	}
-	if pair.Notification == nil {
+	case absent(parts["notification"]):
 		return line, nil, nil
 	}
-	return pair.Notification, pair.Detail, nil
+	return parts["notification"], parts["detail"], nil
 }

@@ -1,21 +1,21 @@
 package ingest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"casdelius/store"
 )
 
 const (
-	maxNotification = 1 << 20   // bytes: the largest message that SQS takes
-	maxDetail       = 512 << 10 // bytes
-	maxDepth        = 64        // levels of JSON; real notifications have 4, details 5
-	maxURL          = 2048      // bytes of a detailUrl
+	maxNotification = 1 << 20 // bytes: the largest message that SQS takes
+	maxURL          = 2048    // bytes of a detailUrl
 )
 
 // Notification is what a message on the queue says, with every identifier parsed.
@@ -31,43 +31,15 @@ type Notification struct {
 	Trace       map[string]string // W3C trace context of the SNS message, empty if none
 }
 
-// envelope is what SNS wraps an event in.
-type envelope struct {
-	Type       string         `json:"Type"`
-	MessageID  string         `json:"MessageId"`
-	Message    *string        `json:"Message"`
-	Attributes jsontext.Value `json:"MessageAttributes"`
-}
-
-// eventHead decides whether the rest can be understood at all.
-type eventHead struct {
-	Type    *string  `json:"eventType"`
-	Version *float64 `json:"version"`
-}
-
-type eventBody struct {
-	DetailURL  string `json:"detailUrl"`
-	OccurredAt string `json:"occurredAt"`
-	Additional struct {
-		Application string `json:"applicationId"`
-		Booking     string `json:"bookingId"`
-	} `json:"additionalInformation"`
-	Person struct {
-		Identifiers []struct {
-			Type  string `json:"type"`
-			Value string `json:"value"`
-		} `json:"identifiers"`
-	} `json:"personReference"`
-}
-
 // DecodeNotification reads the body of a queue message: an SNS envelope around an
 // event, or the event itself (raw delivery). A body with a member Message is an
 // envelope.
 //
-// It is strict about form (one JSON value, no duplicate names, no wrong types, bounded
-// size and depth) and lenient about content: unknown members are fine, null is
-// absent, an identifier that is not well formed counts as absent, and so does an
-// occurredAt that cannot be read.
+// It is strict where something is decided: one JSON value, no duplicate names, bounded
+// size and depth, the types of Message, eventType, version, detailUrl and of the
+// identifiers that count. All else may be anything: what is not used or optional and of
+// another type than expected counts as absent, as null does, an identifier that is not
+// well formed, and an occurredAt that cannot be read.
 //
 // Every error is a *[RejectionError] (malformed, not-cas, unsupported-version); the
 // notification then still has the MessageID of an envelope that could be read.
@@ -75,85 +47,87 @@ func DecodeNotification(body []byte) (Notification, error) {
 	if len(body) > maxNotification {
 		return Notification{}, reject(store.Malformed, "the message has %d bytes, at most %d are taken", len(body), maxNotification)
 	}
-	var env envelope
-	if err := decode(body, &env); err != nil {
+	envelope, err := strictObject(body)
+	if err != nil {
 		return Notification{}, reject(store.Malformed, "the message is no notification: %v", err)
 	}
 	n := Notification{}
-	if env.Message != nil {
-		n.MessageID, n.Trace = messageID(env.MessageID), traceOf(env.Attributes)
-		if env.Type != "" && env.Type != "Notification" {
-			return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(env.Type, 40))
-		}
-		body = []byte(*env.Message)
+	message, wrapped, err := optionalText(envelope, "Message")
+	switch {
+	case err != nil:
+		return n, reject(store.Malformed, "the message is no notification: %v", err)
+	case !wrapped:
+		return n, n.decodeEvent(envelope)
 	}
-	return n, n.decodeEvent(body)
+	n.MessageID, n.Trace = messageID(text(envelope["MessageId"])), traceOf(envelope["MessageAttributes"])
+	if kind, given, err := optionalText(envelope, "Type"); err != nil || given && kind != "" && kind != "Notification" {
+		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(envelope["Type"])), 40))
+	}
+	event, err := strictObject([]byte(message))
+	if err != nil {
+		return n, reject(store.Malformed, "the event cannot be read: %v", err)
+	}
+	return n, n.decodeEvent(event)
 }
 
 // decodeEvent reads the event itself, its type and version first: of another version
 // nothing else can be expected to look as it does here.
-func (n *Notification) decodeEvent(event []byte) error {
-	var head eventHead
-	err := decode(event, &head)
-	switch {
-	case err != nil:
-		return reject(store.Malformed, "the event cannot be read: %v", err)
-	case head.Type == nil || *head.Type == "":
-		return reject(store.Malformed, "the event has no eventType")
-	case head.Version == nil:
-		return reject(store.Malformed, "the event has no version")
+func (n *Notification) decodeEvent(event members) error {
+	kind, _, err := optionalText(event, "eventType")
+	if kind = strings.TrimSpace(kind); err == nil && kind == "" {
+		err = errors.New("it has no eventType")
 	}
-	if n.Type, err = store.ParseType(*head.Type); err != nil {
+	version, versionErr := versionOf(event)
+	if err = cmp.Or(err, versionErr); err != nil {
+		return reject(store.Malformed, "the event cannot be read: %v", err)
+	}
+	if n.Type, err = store.ParseType(kind); err != nil {
 		return reject(store.NotCAS, "%v", err)
 	}
-	if *head.Version != 1 {
-		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", *head.Version)
+	if version != 1 {
+		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", version)
 	}
-	var body eventBody
-	if err := json.Unmarshal(event, &body); err != nil {
+	if n.DetailURL, _, err = optionalText(event, "detailUrl"); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
 	}
-	n.DetailURL = strings.TrimSpace(body.DetailURL)
-	n.Application, n.Booking = body.Additional.Application, body.Additional.Booking
-	if t, err := store.ParseTime(body.OccurredAt); err == nil {
+	n.DetailURL = strings.TrimSpace(n.DetailURL)
+	additional := object(event["additionalInformation"])
+	n.Application, n.Booking = text(additional["applicationId"]), text(additional["bookingId"])
+	if t, err := store.ParsePlausibleTime(text(event["occurredAt"])); err == nil {
 		n.Occurred = t
 	}
-	for _, id := range body.Person.Identifiers {
-		switch {
-		case id.Type == "CRN" && n.CRN == "":
-			n.CRN = store.ParseCRN(id.Value)
-		case id.Type == "NOMS" && n.NOMS == "":
-			n.NOMS = store.ParseNOMS(id.Value)
+	return n.identify(list(object(event["personReference"])["identifiers"]))
+}
+
+// versionOf is the version of an event, which has to be a number.
+func versionOf(event members) (float64, error) {
+	version := event["version"]
+	switch {
+	case absent(version):
+		return 0, errors.New("it has no version")
+	case version.Kind() != jsontext.KindNumber:
+		return 0, fmt.Errorf("version is not a number: %s", clip(string(version), 40))
+	}
+	v, _ := strconv.ParseFloat(string(version), 64) // out of range is infinity, and none that is known
+	return v, nil
+}
+
+// identify takes the first identifier of each kind that is well formed.
+func (n *Notification) identify(identifiers []jsontext.Value) error {
+	for _, identifier := range identifiers {
+		id := object(identifier)
+		kind := text(id["type"])
+		if (kind != "CRN" || n.CRN != "") && (kind != "NOMS" || n.NOMS != "") {
+			continue
 		}
-	}
-	return nil
-}
-
-// decode reads one JSON value into v, after a look at its depth.
-func decode(b []byte, v any) error {
-	if err := checkDepth(b); err != nil {
-		return err
-	}
-	return json.Unmarshal(b, v)
-}
-
-// checkDepth refuses what is nested deeper than anything that CAS sends. It only
-// counts brackets outside strings: whether they match is for the decoder to say.
-func checkDepth(b []byte) error {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("JSON is nested deeper than %d levels", maxDepth)
-			}
-		case c == '}', c == ']':
-			depth--
+		value, _, err := optionalText(id, "value")
+		switch {
+		case err != nil:
+			return reject(store.Malformed, "the event's %s cannot be read: %v", kind, err)
+		case kind == "CRN":
+			n.CRN = store.ParseCRN(value)
+		default:
+			n.NOMS = store.ParseNOMS(value)
 		}
 	}
 	return nil

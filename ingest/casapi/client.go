@@ -14,8 +14,10 @@ import (
 	"casdelius/ingest"
 )
 
-// maxBody is the size of the largest detail that is taken, in bytes.
-const maxBody = 512 << 10
+const (
+	maxBody   = 512 << 10 // bytes of the largest detail that is taken
+	beginning = 64 << 10  // bytes that are read of a larger one
+)
 
 // Config says where details may come from and how to get a token. Only BaseURLs is
 // required.
@@ -141,14 +143,17 @@ func (c *Client) get(ctx context.Context, u *url.URL, t *token) (body []byte, st
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		return nil, resp.StatusCode, nil
 	}
-	if resp.ContentLength <= maxBody {
-		body, err = readAll(resp.Body, resp.ContentLength)
+	length := resp.ContentLength
+	if length > maxBody {
+		length = beginning
 	}
+	body, err = readAll(resp.Body, length)
 	switch {
 	case err != nil:
 		return nil, 0, c.unanswered(ctx, u, err)
 	case resp.ContentLength > maxBody || len(body) > maxBody:
-		return nil, 0, fault(ingest.DetailTooLarge, "the detail at %s has more than %d bytes", u, maxBody)
+		err := fmt.Errorf("the detail at %s has more than %d bytes", u, maxBody)
+		return nil, 0, &ingest.DetailError{Fault: ingest.DetailTooLarge, Err: err, Answer: body[:beginning]}
 	}
 	return body, resp.StatusCode, nil
 }

@@ -21,7 +21,7 @@ const (
 	// longPoll is the longest that SQS waits for a message to arrive.
 	longPoll = 20 * time.Second
 
-	// maxVisibility is how long SQS hides a message at most, counted from its delivery.
+	// maxVisibility is SQS's limit on visibility, counted from a message's delivery.
 	maxVisibility = 12 * time.Hour
 
 	// visibilityMargin is kept from maxVisibility, because the delivery is timed here
