@@ -40,12 +40,10 @@ type Client struct {
 
 var _ ingest.Details = (*Client)(nil)
 
-// New makes a client. It sends nothing yet.
+// New makes a client, or names all that is wrong with its configuration. It sends nothing
+// yet.
 func New(cfg Config) (*Client, error) {
-	bases, err := parseAllowed(cfg.BaseURLs)
-	if err != nil {
-		return nil, err
-	}
+	bases, basesErr := parseAllowed(cfg.BaseURLs)
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
@@ -63,10 +61,14 @@ func New(cfg Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	var tokensErr error
 	if cfg.TokenURL != "" {
-		c.tokens, err = newTokens(cfg, c.http)
+		c.tokens, tokensErr = newTokens(cfg, c.http)
 	}
-	return c, err
+	if err := errors.Join(basesErr, tokensErr); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close closes the connections that are idle.
