@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"casdelius/store"
 )
 
@@ -15,17 +17,31 @@ const (
 	maxAnswer = 64 << 10  // bytes of an answer that is no detail, as far as they are kept
 )
 
+// detailBody is a detail as far as ingest reads it.
+type detailBody struct {
+	ID        jsontext.Value `json:"id"`
+	Timestamp jsontext.Value `json:"timestamp"`
+	Facts     jsontext.Value `json:"eventDetails"`
+}
+
+// detailFacts are what ingest reads of the eventDetails.
+type detailFacts struct {
+	Application jsontext.Value `json:"applicationId"`
+	Booking     jsontext.Value `json:"bookingId"`
+	Person      jsontext.Value `json:"personReference"`
+}
+
 // readDetail reads a detail. What is no JSON object with id and eventDetails was not
 // written by CAS: maintenance pages and proxies speak like that, also with status 200.
-func readDetail(answer []byte) (members, error) {
-	body, err := lenientObject(answer)
-	if err != nil {
-		return nil, fmt.Errorf("it is no JSON object: %w", err)
-	}
-	for _, name := range []string{"id", "eventDetails"} {
-		if absent(body[name]) {
-			return nil, errors.New("it has no " + name)
-		}
+func readDetail(answer []byte) (body detailBody, err error) {
+	err = readLikeJackson(answer, &body)
+	switch {
+	case err != nil:
+		return body, fmt.Errorf("it is no JSON object: %w", err)
+	case absent(body.ID):
+		return body, errors.New("it has no id")
+	case absent(body.Facts):
+		return body, errors.New("it has no eventDetails")
 	}
 	return body, nil
 }
@@ -90,19 +106,22 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 		return store.Event{}, reject(store.DetailInvalid, "the detail is not plain JSON: %v", err)
 	}
 	e := store.Event{Type: n.Type, CRN: n.CRN, NOMS: n.NOMS, Occurred: n.Occurred, Body: detail}
-	if e.ID, err = store.ParseID(text(body["id"])); err != nil {
+	if e.ID, err = store.ParseID(text(body.ID)); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's id: %v", err)
 	}
-	if e.Emitted, err = store.ParsePlausibleTime(text(body["timestamp"])); err != nil {
+	if e.Emitted, err = store.ParsePlausibleTime(text(body.Timestamp)); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's timestamp: %v", err)
 	}
-	facts := object(body["eventDetails"])
+	facts := object[detailFacts](body.Facts)
 	if e.Referral, err = n.referral(facts); err != nil {
 		return store.Event{}, err
 	}
-	person := object(facts["personReference"])
-	e.CRN = cmp.Or(e.CRN, store.ParseCRN(text(person["crn"])))
-	e.NOMS = cmp.Or(e.NOMS, store.ParseNOMS(text(person["noms"])))
+	person := object[struct {
+		CRN  jsontext.Value `json:"crn"`
+		NOMS jsontext.Value `json:"noms"`
+	}](facts.Person)
+	e.CRN = cmp.Or(e.CRN, store.ParseCRN(text(person.CRN)))
+	e.NOMS = cmp.Or(e.NOMS, store.ParseNOMS(text(person.NOMS)))
 	if e.CRN == "" && e.NOMS == "" {
 		return store.Event{}, reject(store.NoPerson, "neither the notification nor the detail of event %s has a CRN or a NOMS number", e.Key())
 	}
@@ -110,8 +129,8 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 }
 
 // referral is the id that the event is keyed by.
-func (n *Notification) referral(facts members) (store.Referral, error) {
-	application, booking := text(facts["applicationId"]), text(facts["bookingId"])
+func (n *Notification) referral(facts detailFacts) (store.Referral, error) {
+	application, booking := text(facts.Application), text(facts.Booking)
 	id := n.Type.ReferralID(firstUUID(application, n.Application), firstUUID(booking, n.Booking))
 	if id == "" {
 		return store.Referral{}, reject(store.NoReferral,

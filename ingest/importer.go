@@ -10,6 +10,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"casdelius/store"
 )
 
@@ -121,12 +123,15 @@ func passing(err error) bool {
 // splitLine takes a line apart into the notification and the detail that came along,
 // nil if none did.
 func splitLine(line []byte) (notification, detail []byte, err error) {
-	parts, err := lenientObject(line)
-	switch {
+	var parts struct {
+		Notification jsontext.Value `json:"notification"`
+		Detail       jsontext.Value `json:"detail"`
+	}
+	switch err := readLikeJackson(line, &parts); {
 	case err != nil:
 		return nil, nil, reject(store.Malformed, "the line is no JSON object: %v", err)
-	case absent(parts["notification"]):
+	case absent(parts.Notification):
 		return line, nil, nil
 	}
-	return parts["notification"], parts["detail"], nil
+	return parts.Notification, parts.Detail, nil
 }

@@ -15,16 +15,13 @@ const maxDepth = 64
 
 var byteOrderMark = []byte("\ufeff")
 
-// members are those of a JSON object, by name.
-type members map[string]jsontext.Value
-
-// strictObject reads what has to be one JSON object, at no depth with two members of one
-// name. A lone surrogate in a text becomes U+FFFD.
-func strictObject(b []byte) (members, error) {
+// readStrictly reads what has to be one JSON object, at no depth with two members of one
+// name, into a struct of [jsontext.Value]s. A lone surrogate in a text becomes U+FFFD.
+func readStrictly(b []byte, into any) error {
 	if err := checkDepth(b); err != nil {
-		return nil, err
+		return err
 	}
-	return readObject(b, jsontext.AllowInvalidUTF8(true))
+	return readObject(b, into, jsontext.AllowInvalidUTF8(true))
 }
 
 // jackson are the options by which JSON is read as CAS's own consumers read it, once its
@@ -32,23 +29,19 @@ func strictObject(b []byte) (members, error) {
 // surrogate becomes U+FFFD.
 var jackson = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// lenientObject reads a JSON object as Jackson does, a byte order mark in front too.
-func lenientObject(b []byte) (members, error) {
-	return readObject(bytes.TrimPrefix(b, byteOrderMark), jackson)
+// readLikeJackson reads a JSON object as Jackson does, a byte order mark in front too.
+func readLikeJackson(b []byte, into any) error {
+	return readObject(bytes.TrimPrefix(b, byteOrderMark), into, jackson)
 }
 
-func readObject(b []byte, options json.Options) (members, error) {
+func readObject(b []byte, into any, options json.Options) error {
 	if !utf8.Valid(b) {
-		return nil, errors.New("it is not UTF-8")
+		return errors.New("it is not UTF-8")
 	}
-	var m members
-	if err := json.Unmarshal(b, &m, options); err != nil {
-		return nil, err
+	if jsontext.Value(bytes.TrimLeft(b, " \t\r\n")).Kind() == jsontext.KindNull {
+		return errors.New("it is null")
 	}
-	if m == nil {
-		return nil, errors.New("it is null")
-	}
-	return m, nil
+	return json.Unmarshal(b, into, options)
 }
 
 // checkDepth refuses what is nested deeper than anything that CAS sends. It only
@@ -77,8 +70,7 @@ func checkDepth(b []byte) error {
 func absent(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == jsontext.KindNull }
 
 // optionalText is a member that has to be a text if it is there.
-func optionalText(of members, name string) (s string, given bool, err error) {
-	v := of[name]
+func optionalText(name string, v jsontext.Value) (s string, given bool, err error) {
 	switch {
 	case absent(v):
 		return "", false, nil
@@ -88,29 +80,28 @@ func optionalText(of members, name string) (s string, given bool, err error) {
 	return text(v), true, nil
 }
 
-// object is the members of the JSON object that v is, none if it is something else.
-func object(v jsontext.Value) members {
-	var m members
-	if v.Kind() != jsontext.KindBeginObject || json.Unmarshal(v, &m, jackson) != nil {
-		return nil
+// object is a struct of the members of the JSON object that v is, empty if it is
+// something else.
+func object[T any](v jsontext.Value) (members T) {
+	if v.Kind() == jsontext.KindBeginObject {
+		_ = json.Unmarshal(v, &members, jackson) // it is valid
 	}
-	return m
+	return members
 }
 
 // list is the elements of the JSON array that v is, none if it is something else.
-func list(v jsontext.Value) []jsontext.Value {
-	var elements []jsontext.Value
-	if v.Kind() != jsontext.KindBeginArray || json.Unmarshal(v, &elements, jackson) != nil {
-		return nil
+func list(v jsontext.Value) (elements []jsontext.Value) {
+	if v.Kind() == jsontext.KindBeginArray {
+		_ = json.Unmarshal(v, &elements, jackson) // it is valid
 	}
 	return elements
 }
 
 // text is the string that v is, "" if it is something else.
 func text(v jsontext.Value) string {
-	var s string
-	if v.Kind() != jsontext.KindString || json.Unmarshal(v, &s, jackson) != nil {
+	if v.Kind() != jsontext.KindString {
 		return ""
 	}
-	return s
+	s, _ := jsontext.AppendUnquote(nil, v) // it fails only for lone surrogates, once it has replaced them
+	return string(s)
 }

@@ -31,6 +31,24 @@ type Notification struct {
 	Trace       map[string]string // W3C trace context of the SNS message, empty if none
 }
 
+// envelope is what SNS wraps an event in.
+type envelope struct {
+	Type       jsontext.Value `json:"Type"`
+	MessageID  jsontext.Value `json:"MessageId"`
+	Message    jsontext.Value `json:"Message"`
+	Attributes jsontext.Value `json:"MessageAttributes"`
+}
+
+// announcement is the event that a notification is of.
+type announcement struct {
+	Type       jsontext.Value `json:"eventType"`
+	Version    jsontext.Value `json:"version"`
+	DetailURL  jsontext.Value `json:"detailUrl"`
+	OccurredAt jsontext.Value `json:"occurredAt"`
+	Additional jsontext.Value `json:"additionalInformation"`
+	Person     jsontext.Value `json:"personReference"`
+}
+
 // DecodeNotification reads the body of a queue message: an SNS envelope around an
 // event, or the event itself (raw delivery). A body with a member Message is an
 // envelope.
@@ -47,37 +65,37 @@ func DecodeNotification(body []byte) (Notification, error) {
 	if len(body) > maxNotification {
 		return Notification{}, reject(store.Malformed, "the message has %d bytes, at most %d are taken", len(body), maxNotification)
 	}
-	envelope, err := strictObject(body)
-	if err != nil {
+	var env envelope
+	if err := readStrictly(body, &env); err != nil {
 		return Notification{}, reject(store.Malformed, "the message is no notification: %v", err)
 	}
 	n := Notification{}
-	message, wrapped, err := optionalText(envelope, "Message")
+	message, wrapped, err := optionalText("Message", env.Message)
 	switch {
 	case err != nil:
 		return n, reject(store.Malformed, "the message is no notification: %v", err)
 	case !wrapped:
-		return n, n.decodeEvent(envelope)
+		return n, n.decodeEvent(body)
 	}
-	n.MessageID, n.Trace = messageID(text(envelope["MessageId"])), traceOf(envelope["MessageAttributes"])
-	if kind, given, err := optionalText(envelope, "Type"); err != nil || given && kind != "" && kind != "Notification" {
-		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(envelope["Type"])), 40))
+	n.MessageID, n.Trace = messageID(text(env.MessageID)), traceOf(env.Attributes)
+	if kind, given, err := optionalText("Type", env.Type); err != nil || given && kind != "" && kind != "Notification" {
+		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(env.Type)), 40))
 	}
-	event, err := strictObject([]byte(message))
-	if err != nil {
-		return n, reject(store.Malformed, "the event cannot be read: %v", err)
-	}
-	return n, n.decodeEvent(event)
+	return n, n.decodeEvent([]byte(message))
 }
 
 // decodeEvent reads the event itself, its type and version first: of another version
 // nothing else can be expected to look as it does here.
-func (n *Notification) decodeEvent(event members) error {
-	kind, _, err := optionalText(event, "eventType")
+func (n *Notification) decodeEvent(body []byte) error {
+	var event announcement
+	if err := readStrictly(body, &event); err != nil {
+		return reject(store.Malformed, "the event cannot be read: %v", err)
+	}
+	kind, _, err := optionalText("eventType", event.Type)
 	if kind = strings.TrimSpace(kind); err == nil && kind == "" {
 		err = errors.New("it has no eventType")
 	}
-	version, versionErr := versionOf(event)
+	version, versionErr := versionOf(event.Version)
 	if err = cmp.Or(err, versionErr); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
 	}
@@ -87,21 +105,26 @@ func (n *Notification) decodeEvent(event members) error {
 	if version != 1 {
 		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", version)
 	}
-	if n.DetailURL, _, err = optionalText(event, "detailUrl"); err != nil {
+	if n.DetailURL, _, err = optionalText("detailUrl", event.DetailURL); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
 	}
 	n.DetailURL = strings.TrimSpace(n.DetailURL)
-	additional := object(event["additionalInformation"])
-	n.Application, n.Booking = text(additional["applicationId"]), text(additional["bookingId"])
-	if t, err := store.ParsePlausibleTime(text(event["occurredAt"])); err == nil {
+	additional := object[struct {
+		Application jsontext.Value `json:"applicationId"`
+		Booking     jsontext.Value `json:"bookingId"`
+	}](event.Additional)
+	n.Application, n.Booking = text(additional.Application), text(additional.Booking)
+	if t, err := store.ParsePlausibleTime(text(event.OccurredAt)); err == nil {
 		n.Occurred = t
 	}
-	return n.identify(list(object(event["personReference"])["identifiers"]))
+	person := object[struct {
+		Identifiers jsontext.Value `json:"identifiers"`
+	}](event.Person)
+	return n.identify(list(person.Identifiers))
 }
 
 // versionOf is the version of an event, which has to be a number.
-func versionOf(event members) (float64, error) {
-	version := event["version"]
+func versionOf(version jsontext.Value) (float64, error) {
 	switch {
 	case absent(version):
 		return 0, errors.New("it has no version")
@@ -115,12 +138,15 @@ func versionOf(event members) (float64, error) {
 // identify takes the first identifier of each kind that is well formed.
 func (n *Notification) identify(identifiers []jsontext.Value) error {
 	for _, identifier := range identifiers {
-		id := object(identifier)
-		kind := text(id["type"])
+		id := object[struct {
+			Type  jsontext.Value `json:"type"`
+			Value jsontext.Value `json:"value"`
+		}](identifier)
+		kind := text(id.Type)
 		if (kind != "CRN" || n.CRN != "") && (kind != "NOMS" || n.NOMS != "") {
 			continue
 		}
-		value, _, err := optionalText(id, "value")
+		value, _, err := optionalText("value", id.Value)
 		switch {
 		case err != nil:
 			return reject(store.Malformed, "the event's %s cannot be read: %v", kind, err)
@@ -149,11 +175,19 @@ func messageID(s string) string {
 // traceOf picks the trace context from SNS message attributes. Without raw delivery
 // they come in the envelope instead of as attributes of the queue message.
 func traceOf(attributes jsontext.Value) map[string]string {
-	trace, members := map[string]string{}, object(attributes)
-	for _, name := range []string{"traceparent", "tracestate"} {
-		if s := text(object(members[name])["Value"]); s != "" {
-			trace[name] = s
-		}
+	type attribute struct {
+		Value jsontext.Value `json:"Value"`
+	}
+	of := object[struct {
+		Parent jsontext.Value `json:"traceparent"`
+		State  jsontext.Value `json:"tracestate"`
+	}](attributes)
+	trace := map[string]string{}
+	if s := text(object[attribute](of.Parent).Value); s != "" {
+		trace["traceparent"] = s
+	}
+	if s := text(object[attribute](of.State).Value); s != "" {
+		trace["tracestate"] = s
 	}
 	return trace
 }
