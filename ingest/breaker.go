@@ -30,11 +30,11 @@ func (p Pauses) at(n int) time.Duration {
 }
 
 // breaker decides whether messages may be received. It is pure: time comes as an
-// argument. Each dependency has its own row of failures, because the API answers well
-// while the log is down. A detail counts once in its row, however often it fails, so
+// argument. Each dependency has its own streak of failures, because the API answers well
+// while the log is down. A detail counts once in its streak, however often it fails, so
 // that a single poisoned one opens nothing; the token endpoint and the log are one
 // thing each, so every failure of theirs counts. Any other answer of a dependency
-// ends its row. Where messages are few there may be no other detail to count. Then one
+// ends its streak. Where messages are few there may be no other detail to count. Then one
 // opens it when its message would have to be given up although the API has answered
 // nothing at all since that message first came.
 //
@@ -44,13 +44,13 @@ type breaker struct {
 	limit  int // failures in a row that open it
 	pauses Pauses
 
-	details map[string]struct{} // the URLs in the API's row
-	row     [dependencies]int   // failures in a row
-	heard   time.Time           // when the API last answered; zero: never
-	open    bool
-	probing bool      // a probe is under way
-	failed  int       // probes in a row that failed, and the failures that opened it as one
-	next    time.Time // when the next probe may go
+	details    map[string]struct{} // the URLs in the API's streak
+	streak     [dependencies]int   // failures in a row
+	lastAnswer time.Time           // of the API; zero: never
+	open       bool
+	probing    bool      // a probe is under way
+	failed     int       // probes in a row that failed, and the failures that opened it as one
+	next       time.Time // when the next probe may go
 }
 
 func newBreaker(limit int, pauses Pauses) breaker {
@@ -64,21 +64,21 @@ func (b *breaker) fail(now time.Time, d dependency, detail string) bool {
 		if len(b.details) < b.limit {
 			b.details[detail] = struct{}{}
 		}
-		b.row[api] = max(b.row[api], len(b.details))
+		b.streak[api] = max(b.streak[api], len(b.details))
 	} else {
-		b.row[d]++
+		b.streak[d]++
 	}
-	return b.row[d] >= b.limit && b.trip(now)
+	return b.streak[d] >= b.limit && b.trip(now)
 }
 
-// despair records that the API failed for a message at its last delivery, which first
+// lastDeliveryFailed records that the API failed for a message at its last delivery, which first
 // came at the time given. Unless the API has answered anything since, as far as can be
 // told it is down and not the detail bad. It reports whether this opened the breaker.
-func (b *breaker) despair(now, first time.Time) bool {
-	if b.heard.After(first) {
+func (b *breaker) lastDeliveryFailed(now, first time.Time) bool {
+	if b.lastAnswer.After(first) {
 		return false
 	}
-	b.row[api] = b.limit
+	b.streak[api] = b.limit
 	return b.trip(now)
 }
 
@@ -96,19 +96,19 @@ func (b *breaker) trip(now time.Time) bool {
 // breaker.
 func (b *breaker) answer(now time.Time, d dependency) bool {
 	if d == api {
-		b.heard = now
+		b.lastAnswer = now
 	}
-	if b.row[d] == 0 {
+	if b.streak[d] == 0 {
 		return false
 	}
-	b.row[d] = 0
+	b.streak[d] = 0
 	if d == api {
 		clear(b.details)
 	}
 	if !b.open {
 		return false
 	}
-	for _, failures := range b.row {
+	for _, failures := range b.streak {
 		if failures >= b.limit {
 			return false
 		}
@@ -140,7 +140,7 @@ func (b *breaker) probed(now time.Time, failed bool) {
 // why names the dependencies that keep the breaker open.
 func (b *breaker) why() []string {
 	var names []string
-	for d, failures := range b.row {
+	for d, failures := range b.streak {
 		if failures >= b.limit {
 			names = append(names, dependency(d).String())
 		}

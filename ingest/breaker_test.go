@@ -72,16 +72,16 @@ func TestADetailAtItsLastDeliveryOpensTheBreakerUnlessTheAPIAnsweredMeanwhile(t 
 	b := newBreaker(breakerSize, testPauses)
 	first, now := noon, noon.Add(time.Hour)
 	require.False(t, b.fail(now, api, "one"))
-	require.True(t, b.despair(now, first), "it never answered")
+	require.True(t, b.lastDeliveryFailed(now, first), "it never answered")
 	require.Equal(t, []string{"api"}, b.why())
 	require.False(t, b.fail(now, api, "two"))
-	require.False(t, b.despair(now, first), "it is open already")
+	require.False(t, b.lastDeliveryFailed(now, first), "it is open already")
 	require.Equal(t, []string{"api"}, b.why())
 
 	require.True(t, b.answer(now, api))
 	require.False(t, b.fail(now, api, "one"))
-	require.False(t, b.despair(now, first))
-	require.True(t, b.despair(now, now), "it has answered nothing since")
+	require.False(t, b.lastDeliveryFailed(now, first))
+	require.True(t, b.lastDeliveryFailed(now, now), "it has answered nothing since")
 }
 
 func TestProbesGoOneAtATimeInGrowingPauses(t *testing.T) {
@@ -141,6 +141,9 @@ func TestEachFailureHasItsVerdict(t *testing.T) {
 		"unavailable":                   {failed(DetailUnavailable), 1, 10, false, retry(time.Second)},
 		"unavailable to the end":        {failed(DetailUnavailable), 10, 10, false, rejection(store.DetailRefused)},
 		"unavailable in an outage":      {failed(DetailUnavailable), 10, 10, true, verdict{outcome: held}},
+		"garbled":                       {failed(DetailGarbled), 1, 10, false, retry(time.Second)},
+		"garbled to the end":            {failed(DetailGarbled), 10, 10, false, rejection(store.DetailInvalid)},
+		"garbled in an outage":          {failed(DetailGarbled), 10, 10, true, verdict{outcome: held}},
 		"no token":                      {failed(TokenUnavailable), 10, 10, false, verdict{outcome: held}},
 		"too large":                     {failed(DetailTooLarge), 1, 10, false, rejection(store.DetailTooLarge)},
 		"too large for the log":         {fmt.Errorf("append: %w", refusal{errors.New("why")}), 1, 10, true, verdict{outcome: rejected, reason: store.DetailTooLarge, problem: "append: why"}},
@@ -173,4 +176,8 @@ func TestAConfigThatMakesNoSenseIsNamed(t *testing.T) {
 		spoil(&cfg)
 		require.ErrorContains(t, cfg.Validate(), want)
 	}
+	cfg := DefaultConfig()
+	cfg.Pollers, cfg.Stop = 0, 0
+	require.ErrorContains(t, cfg.Validate(), "Pollers")
+	require.ErrorContains(t, cfg.Validate(), "Stop", "all faults are named at once")
 }

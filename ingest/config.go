@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,7 +11,7 @@ type Config struct {
 	Pollers      int           // receives under way at once
 	InHand       int           // messages in hand at most; the log takes hundreds at once best
 	Fetches      int           // details being fetched at once
-	Visibility   time.Duration // for how long messages in hand are hidden, again and again
+	Visibility   time.Duration // of messages in hand, extended again and again
 	Pauses       Pauses        // between deliveries, between probes, and in hand
 	BreakerLimit int           // failures in a row that open the circuit breaker
 	Linger       time.Duration // for how long a deletion waits for others to make up a batch
@@ -31,14 +32,15 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names the first field that makes no sense.
+// Validate names every field that makes no sense.
 func (c Config) Validate() error {
+	var faults []error
 	for _, f := range []struct {
 		name  string
 		value int
 	}{{"Pollers", c.Pollers}, {"InHand", c.InHand}, {"Fetches", c.Fetches}, {"BreakerLimit", c.BreakerLimit}} {
 		if f.value < 1 {
-			return fmt.Errorf("ingest config: %s is %d, want at least 1", f.name, f.value)
+			faults = append(faults, fmt.Errorf("ingest config: %s is %d, want at least 1", f.name, f.value))
 		}
 	}
 	for _, f := range []struct {
@@ -46,11 +48,11 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{{"Visibility", c.Visibility}, {"Pauses.First", c.Pauses.First}, {"Linger", c.Linger}, {"Stop", c.Stop}} {
 		if f.value <= 0 {
-			return fmt.Errorf("ingest config: %s is %s, want more than 0", f.name, f.value)
+			faults = append(faults, fmt.Errorf("ingest config: %s is %s, want more than 0", f.name, f.value))
 		}
 	}
 	if c.Pauses.Most < c.Pauses.First {
-		return fmt.Errorf("ingest config: Pauses.Most is %s, less than Pauses.First, %s", c.Pauses.Most, c.Pauses.First)
+		faults = append(faults, fmt.Errorf("ingest config: Pauses.Most is %s, less than Pauses.First, %s", c.Pauses.Most, c.Pauses.First))
 	}
-	return nil
+	return errors.Join(faults...)
 }

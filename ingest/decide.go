@@ -14,7 +14,7 @@ const (
 	appended  outcome = "appended"  // its event is on disk; deleted
 	duplicate outcome = "duplicate" // was on disk before; deleted
 	rejected  outcome = "rejected"  // it is among the rejected; deleted
-	retried   outcome = "retried"   // hidden for a pause, then delivered again
+	retried   outcome = "retried"   // redelivered after a pause: its visibility
 	released  outcome = "released"  // given back at once, untried or without a result
 	held      outcome = "held"      // stays in hand; not an end
 )
@@ -28,7 +28,8 @@ type verdict struct {
 	outcome outcome
 	reason  store.Reason  // why it is rejected
 	problem string        // the same for a person
-	pause   time.Duration // until it is delivered again, where retried
+	answer  []byte        // what came instead of a detail, where it is rejected for that
+	pause   time.Duration // until it is redelivered, where retried
 }
 
 // circumstances are what a verdict depends on besides the error.
@@ -51,30 +52,37 @@ func decide(err error, c circumstances) verdict {
 		return verdict{outcome: rejected, reason: rejection.Reason, problem: rejection.Problem}
 	}
 	if tooLarge(err) {
-		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: clip(err.Error(), 500)}
+		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: clip(err.Error(), maxProblem)}
 	}
 	var detail *DetailError
 	if !errors.As(err, &detail) {
 		return verdict{outcome: held}
 	}
-	again := func(reason store.Reason) verdict {
+	problem := clip(err.Error(), maxProblem)
+	retryOrReject := func(reason store.Reason) verdict {
 		if c.receives >= c.limit {
-			return verdict{outcome: rejected, reason: reason, problem: clip(err.Error(), 500)}
+			return verdict{outcome: rejected, reason: reason, problem: problem}
 		}
 		return verdict{outcome: retried, pause: retryPause(c)}
 	}
 	switch detail.Fault {
 	case DetailNotFound:
-		return again(store.DetailNotFound)
+		return retryOrReject(store.DetailNotFound)
 	case DetailRefused:
-		return again(store.DetailRefused)
+		return retryOrReject(store.DetailRefused)
 	case DetailTooLarge:
-		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: clip(err.Error(), 500)}
+		return verdict{outcome: rejected, reason: store.DetailTooLarge, problem: problem}
 	case URLForbidden:
-		return verdict{outcome: rejected, reason: store.ForbiddenURL, problem: clip(err.Error(), 500)}
+		return verdict{outcome: rejected, reason: store.ForbiddenURL, problem: problem}
 	case DetailUnavailable:
 		if !c.open {
-			return again(store.DetailRefused)
+			return retryOrReject(store.DetailRefused)
+		}
+	case DetailGarbled:
+		if !c.open {
+			v := retryOrReject(store.DetailInvalid)
+			v.answer = detail.Answer
+			return v
 		}
 	case TokenUnavailable:
 	}

@@ -1,17 +1,91 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
+	"context"
+	"errors"
+	"fmt"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"casdelius/store"
 )
 
-// Event makes an event of a notification and its detail, exactly as CAS served it.
-// Of the detail it asks only for valid JSON without duplicate names, an id and a
-// timestamp; whatever else is wrong in there is for the reader of the log to judge.
+const (
+	maxDetail = 512 << 10 // bytes
+	maxAnswer = 64 << 10  // bytes of an answer that is no detail, as far as they are kept
+)
+
+// detailBody is a detail as far as ingest reads it.
+type detailBody struct {
+	ID        jsontext.Value `json:"id"`
+	Timestamp jsontext.Value `json:"timestamp"`
+	Facts     jsontext.Value `json:"eventDetails"`
+}
+
+// detailFacts are what ingest reads of the eventDetails.
+type detailFacts struct {
+	Application jsontext.Value `json:"applicationId"`
+	Booking     jsontext.Value `json:"bookingId"`
+	Person      jsontext.Value `json:"personReference"`
+}
+
+// readDetail reads a detail. What is no JSON object with id and eventDetails was not
+// written by CAS: maintenance pages and proxies speak like that, also with status 200.
+func readDetail(answer []byte) (body detailBody, err error) {
+	err = readLikeJackson(answer, &body)
+	switch {
+	case err != nil:
+		return body, fmt.Errorf("it is no JSON object: %w", err)
+	case absent(body.ID):
+		return body, errors.New("it has no id")
+	case absent(body.Facts):
+		return body, errors.New("it has no eventDetails")
+	}
+	return body, nil
+}
+
+// answers are details of which every one was looked at: an answer that is none fails
+// with [DetailGarbled].
+type answers struct{ Details }
+
+// Fetch implements [Details].
+func (a answers) Fetch(ctx context.Context, url string) ([]byte, error) {
+	answer, err := a.Details.Fetch(ctx, url)
+	var failure *DetailError
+	switch {
+	case errors.As(err, &failure) && failure.Fault == DetailTooLarge && !beginsObject(failure.Answer):
+		return nil, garbled(url, failure.Answer, err)
+	case err != nil:
+		return nil, err
+	case len(answer) > maxDetail:
+		return answer, nil // for Event to reject
+	}
+	if _, err := readDetail(answer); err != nil {
+		return nil, garbled(url, answer, err)
+	}
+	return answer, nil
+}
+
+func garbled(url string, answer []byte, err error) error {
+	return &DetailError{
+		Fault:  DetailGarbled,
+		Err:    fmt.Errorf("the CAS API answered 200 at %s with something that is no detail: %w", url, err),
+		Answer: answer[:min(len(answer), maxAnswer)],
+	}
+}
+
+// beginsObject says whether what begins like this can be a JSON object.
+func beginsObject(b []byte) bool {
+	b = bytes.TrimLeft(bytes.TrimPrefix(b, byteOrderMark), " \t\r\n")
+	return len(b) == 0 || b[0] == '{'
+}
+
+// Event makes an event of a notification and its detail, exactly as CAS served it. The
+// detail is read as CAS's own consumers read it. Only an object with an id, a timestamp
+// and eventDetails is asked for; whatever else is wrong in there is for the reader of the
+// log to judge.
 //
 // The referral is the application or booking that the type is keyed by, as the detail
 // names it, else as the notification does. CRN and NOMS number are, each by itself,
@@ -24,28 +98,30 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 	if len(detail) > maxDetail {
 		return store.Event{}, reject(store.DetailTooLarge, "the detail has %d bytes, at most %d are taken", len(detail), maxDetail)
 	}
+	body, err := readDetail(detail)
+	if err != nil {
+		return store.Event{}, reject(store.DetailInvalid, "the detail is none: %v", err)
+	}
 	if err := checkDepth(detail); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail is not plain JSON: %v", err)
 	}
-	var body map[string]jsontext.Value
-	if err := json.Unmarshal(detail, &body); err != nil {
-		return store.Event{}, reject(store.DetailInvalid, "the detail is not a JSON object: %v", err)
-	}
 	e := store.Event{Type: n.Type, CRN: n.CRN, NOMS: n.NOMS, Occurred: n.Occurred, Body: detail}
-	var err error
-	if e.ID, err = store.ParseID(text(body["id"])); err != nil {
+	if e.ID, err = store.ParseID(text(body.ID)); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's id: %v", err)
 	}
-	if e.Emitted, err = store.ParseTime(text(body["timestamp"])); err != nil {
+	if e.Emitted, err = store.ParsePlausibleTime(text(body.Timestamp)); err != nil {
 		return store.Event{}, reject(store.DetailInvalid, "the detail's timestamp: %v", err)
 	}
-	facts := object(body["eventDetails"])
+	facts := object[detailFacts](body.Facts)
 	if e.Referral, err = n.referral(facts); err != nil {
 		return store.Event{}, err
 	}
-	person := object(facts["personReference"])
-	e.CRN = cmp.Or(e.CRN, store.ParseCRN(text(person["crn"])))
-	e.NOMS = cmp.Or(e.NOMS, store.ParseNOMS(text(person["noms"])))
+	person := object[struct {
+		CRN  jsontext.Value `json:"crn"`
+		NOMS jsontext.Value `json:"noms"`
+	}](facts.Person)
+	e.CRN = cmp.Or(e.CRN, store.ParseCRN(text(person.CRN)))
+	e.NOMS = cmp.Or(e.NOMS, store.ParseNOMS(text(person.NOMS)))
 	if e.CRN == "" && e.NOMS == "" {
 		return store.Event{}, reject(store.NoPerson, "neither the notification nor the detail of event %s has a CRN or a NOMS number", e.Key())
 	}
@@ -53,8 +129,8 @@ func (n *Notification) Event(detail []byte) (store.Event, error) {
 }
 
 // referral is the id that the event is keyed by.
-func (n *Notification) referral(facts map[string]jsontext.Value) (store.Referral, error) {
-	application, booking := text(facts["applicationId"]), text(facts["bookingId"])
+func (n *Notification) referral(facts detailFacts) (store.Referral, error) {
+	application, booking := text(facts.Application), text(facts.Booking)
 	id := n.Type.ReferralID(firstUUID(application, n.Application), firstUUID(booking, n.Booking))
 	if id == "" {
 		return store.Referral{}, reject(store.NoReferral,
@@ -72,22 +148,4 @@ func firstUUID(candidates ...string) string {
 		}
 	}
 	return ""
-}
-
-// object is the members of the JSON object that v is, none if it is something else.
-func object(v jsontext.Value) map[string]jsontext.Value {
-	var members map[string]jsontext.Value
-	if v.Kind() != '{' || json.Unmarshal(v, &members) != nil {
-		return nil
-	}
-	return members
-}
-
-// text is the string that v is, "" if it is something else.
-func text(v jsontext.Value) string {
-	var s string
-	if v.Kind() != '"' || json.Unmarshal(v, &s) != nil {
-		return ""
-	}
-	return s
 }

@@ -7,7 +7,7 @@
 // The queue delivers a notification, at least once and in any order. Its form is
 // checked strictly ([DecodeNotification]), its detail fetched from the URL that it
 // names, and both together make one immutable event ([Notification.Event]), which is
-// appended to the log. Only when the log has acknowledged it is the message deleted.
+// appended to the log ([Intake] is this way, for the service, files and replays alike). Only when the log has acknowledged it is the message deleted.
 // The log recognises an event that it has, so a message that comes again, because it
 // could not be deleted or because of a crash, does no harm.
 //
@@ -19,8 +19,17 @@
 //
 // [RejectionError] and an unusable URL or detail reject at once.
 //
+// Envelope and event are read strictly where they decide something. A detail is read as
+// CAS's own consumers read it, that is as Jackson does: of duplicate names the last
+// counts, a byte order mark in front is ignored, a lone surrogate becomes U+FFFD; it is
+// stored exactly as received all the same. An answer 200 that is no JSON object with id
+// and eventDetails ([DetailGarbled]) says nothing about the event: maintenance pages and
+// proxies speak so. It is treated like a 5xx, but for one thing: one detail alone that
+// keeps being garbled never opens the breaker. At its message's last delivery it is
+// rejected, with the beginning of the answer.
+//
 // A detail that is not there, is refused, or alone keeps failing is tried again in
-// growing pauses, for which the message is hidden in the queue, so that each costs one
+// growing pauses, which are the message's visibility in the queue, so that each costs one
 // delivery. CAS publishes from inside its own transaction: a detail is often missing
 // for a moment, and sometimes for ever. When the queue would dead-letter the message
 // next, it is rejected instead, and so is a message that has to be given back without a
@@ -29,8 +38,8 @@
 // What every message needs are the CAS API, the token endpoint and the log. When one of
 // them fails several times in a row, a circuit breaker opens. Then nothing is received
 // but single messages as probes, in growing pauses, and at most ten messages stay in
-// hand, hidden from others; any further ones go back. An outage thus costs a message
-// one delivery, or one for every 12 h, the longest that SQS hides a message. For the
+// hand, their visibility extended; any further ones go back. An outage thus costs a
+// message one delivery, or one for every 12 h, SQS's limit on visibility. For the
 // API different details have to fail, each counting once: one poisoned detail is no
 // outage. Where so few messages come that there are no different ones, the breaker opens
 // when a detail fails at its message's last delivery and the API has answered nothing
@@ -41,6 +50,12 @@
 //
 // A message that the log refuses for its size is rejected (detail-too-large); if it is
 // too large even for that, it is left for the queue to dead-letter.
+//
+// # The queue's settings
+//
+// They are read at the start and every few minutes. What is weaker than it should be is
+// told in one list; a queue that keeps messages for less than an hour is refused, as an
+// outage would lose events ([Limits]).
 //
 // # Stopping
 //

@@ -16,9 +16,12 @@ type RejectionError struct {
 // Error gives reason and problem.
 func (e *RejectionError) Error() string { return string(e.Reason) + ": " + e.Problem }
 
+// maxProblem bounds what a rejection says to a person, in bytes.
+const maxProblem = 500
+
 // reject makes a RejectionError; its problem is bounded, whatever a message holds.
 func reject(reason store.Reason, format string, args ...any) error {
-	return &RejectionError{Reason: reason, Problem: clip(fmt.Sprintf(format, args...), 500)}
+	return &RejectionError{Reason: reason, Problem: clip(fmt.Sprintf(format, args...), maxProblem)}
 }
 
 // DetailFault is the way in which a detail could not be had.
@@ -31,14 +34,16 @@ const (
 	DetailTooLarge                           // more than the limit
 	URLForbidden                             // not under an allowed base URL: nothing was sent
 	DetailUnavailable                        // 429, 5xx, time-out, connection refused or lost
+	DetailGarbled                            // 200 with something that is no detail: a maintenance page, an empty or cut-off body
 	TokenUnavailable                         // no token could be had, whatever the cause
 )
 
 // DetailError is the failure of [Details.Fetch]. Its message says what, which URL
 // and, where there is something to do, what to do.
 type DetailError struct {
-	Fault DetailFault
-	Err   error
+	Fault  DetailFault
+	Err    error
+	Answer []byte // the beginning of what came, where it is no detail or too large for one
 }
 
 // Error is the message of the cause, which is complete.
@@ -49,7 +54,8 @@ func (e *DetailError) Unwrap() error { return e.Err }
 
 // Is makes the faults that pass by themselves match [ErrUnavailable].
 func (e *DetailError) Is(target error) bool {
-	return target == ErrUnavailable && (e.Fault == DetailUnavailable || e.Fault == TokenUnavailable)
+	return target == ErrUnavailable &&
+		(e.Fault == DetailUnavailable || e.Fault == DetailGarbled || e.Fault == TokenUnavailable)
 }
 
 // clip shortens a text for a message to at most n bytes, at a character's edge.

@@ -22,10 +22,11 @@ import (
 // pass in a moment of a synctest bubble. It is Queue, Details and Log at once.
 type fake struct {
 	limits Limits
-	fetch  func(url string) error // nil: the detail is served
-	append func() error           // nil: the event is stored
-	hide   func() error           // nil: the message is hidden
-	limit  func() error           // nil: the limits are told
+	fetch  func(url string) error  // nil: the detail is served
+	page   func(url string) []byte // nil: it is served as it is; else what comes instead, unless nil
+	append func() error            // nil: the event is stored
+	hide   func() error            // nil: the message is hidden
+	limit  func() error            // nil: the limits are told
 
 	mu       sync.Mutex
 	messages map[string]*queued
@@ -33,6 +34,7 @@ type fake struct {
 	fetched  map[string][]time.Time
 	stored   map[string]bool         // by URL
 	rejected map[string]store.Reason // by message id
+	answers  map[string][]byte       // of the rejected; by message id
 	deletes  []int                   // sizes of the batches
 	hiding   int                     // most messages hidden at once
 }
@@ -44,12 +46,16 @@ type queued struct {
 
 func newFake() *fake {
 	return &fake{
-		limits:   Limits{MaxReceiveCount: 10},
+		limits: Limits{
+			MaxReceiveCount: 10, DeadLetterQueue: "dlq", DeadLetterRetention: goodRetention,
+			VisibilityTimeout: 2 * time.Minute, Retention: goodRetention,
+		},
 		messages: map[string]*queued{},
 		changed:  make(chan struct{}),
 		fetched:  map[string][]time.Time{},
 		stored:   map[string]bool{},
 		rejected: map[string]store.Reason{},
+		answers:  map[string][]byte{},
 	}
 }
 
@@ -198,6 +204,11 @@ func (f *fake) Fetch(_ context.Context, url string) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if f.page != nil {
+		if page := f.page(url); page != nil {
+			return page, nil
+		}
+	}
 	return fmt.Appendf(nil, `{"id":%q,"timestamp":"2024-05-01T10:00:00Z","eventDetails":{"bookingId":%q}}`, url, uuid.NewString()), nil
 }
 
@@ -221,7 +232,7 @@ func (f *fake) Reject(_ context.Context, r store.Rejection) error {
 			return err
 		}
 	}
-	f.rejected[r.MessageID] = r.Reason
+	f.rejected[r.MessageID], f.answers[r.MessageID] = r.Reason, r.Answer
 	return nil
 }
 

@@ -11,22 +11,25 @@ const (
 	batch = 10 // messages that a queue gives or takes in one call
 
 	// maxKept bounds the messages in hand while the breaker is open, and is the window
-	// to start with. They are hidden from every other receiver, which may well be able
-	// to reach what this one cannot.
+	// to start with. No other receiver sees them, and it may well be able to reach what
+	// this one cannot.
 	maxKept = 10
 )
 
 // job is one message in hand.
 type job struct {
 	Message
-	expires time.Time // when the queue delivers it again, whatever is done
+	notification Notification // what it says
+	malformed    error        // why it says nothing; nil if it does
+	expires      time.Time    // when it is redelivered, whatever is done
 
 	probe    bool          // it has leave to be tried although the breaker is open; under gate.mu
 	admitted chan struct{} // closed to let it go on; under gate.mu
 	failures int           // attempts in hand that a dependency failed; its own goroutine's
+	failure  error         // of the last attempt, nil if there was none; likewise
 
-	hiding sync.Mutex // held while its visibility is changed, for good once it is settled
-	hidden time.Time  // when it was last hidden; under hiding
+	changing sync.Mutex // held while its visibility is changed, for good once it is settled
+	extended time.Time  // when its visibility last began; under changing
 }
 
 // gate bounds the messages in hand and keeps them waiting while the breaker is open.
@@ -97,7 +100,7 @@ func (g *gate) release(n int) {
 
 // enter returns true when j may be tried: at once while the breaker is closed, else
 // when it closes or when j is chosen as a probe. It returns false when j is to be
-// given back: too many wait already, ctx ended, or the queue would deliver it again.
+// given back: too many wait already, ctx ended, or it would be redelivered.
 func (g *gate) enter(ctx context.Context, j *job) bool {
 	g.mu.Lock()
 	free := !g.breaker.open || j.probe
@@ -145,12 +148,12 @@ func (g *gate) fail(d dependency, detail string) (opened bool) {
 	return opened
 }
 
-// despair records a failure of the API at a message's last delivery; see
-// [breaker.despair]. It reports whether this opened the breaker.
-func (g *gate) despair(first time.Time) (opened bool) {
+// lastDeliveryFailed records a failure of the API at a message's last delivery; see
+// [breaker.lastDeliveryFailed]. It reports whether this opened the breaker.
+func (g *gate) lastDeliveryFailed(first time.Time) (opened bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	opened = g.breaker.despair(time.Now(), first)
+	opened = g.breaker.lastDeliveryFailed(time.Now(), first)
 	g.narrow(opened)
 	return opened
 }

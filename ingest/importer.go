@@ -123,15 +123,15 @@ func passing(err error) bool {
 // splitLine takes a line apart into the notification and the detail that came along,
 // nil if none did.
 func splitLine(line []byte) (notification, detail []byte, err error) {
-	var pair struct {
+	var parts struct {
 		Notification jsontext.Value `json:"notification"`
 		Detail       jsontext.Value `json:"detail"`
 	}
-	if err := decode(line, &pair); err != nil {
+	switch err := readLikeJackson(line, &parts); {
+	case err != nil:
 		return nil, nil, reject(store.Malformed, "the line is no JSON object: %v", err)
-	}
-	if pair.Notification == nil {
+	case absent(parts.Notification):
 		return line, nil, nil
 	}
-	return pair.Notification, pair.Detail, nil
+	return parts.Notification, parts.Detail, nil
 }

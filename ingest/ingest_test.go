@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -113,8 +114,10 @@ func TestPoisonIsRejectedWholeWithItsReason(t *testing.T) {
 		poison[strings.ReplaceAll(e.message, "X123456", "none")] = reason
 	}
 	serve(store.DetailTooLarge, strings.Repeat(" ", 512<<10+1))
-	serve(store.DetailInvalid, `{"id":"1","id":"2"}`)
-	serve(store.DetailInvalid, `{"id":"1"}`)
+	serve(store.DetailTooLarge, `{"id":"1","eventDetails":{"notes":"`+strings.Repeat("x", 512<<10)+`"}}`)
+	serve(store.DetailInvalid, `{"id":"1","eventDetails":{},"id":"\n"}`)
+	serve(store.DetailInvalid, `{"id":"1","timestamp":"0001-01-01T00:00:00Z","eventDetails":{}}`)
+	serve(store.DetailInvalid, `{"id":"1","eventDetails":{},"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`)
 	serve(store.NoReferral, `{"id":"1","timestamp":"2024-05-01T10:00:00Z","eventDetails":{}}`)
 	serve(store.NoPerson, strings.NewReplacer("X123456", "", "A1234BC", "Unknown NOMS Number").Replace(string(fine.body)))
 	for body := range poison {
@@ -128,6 +131,74 @@ func TestPoisonIsRejectedWholeWithItsReason(t *testing.T) {
 	for body, reason := range poison {
 		require.Equal(t, reason, rejected[body].Reason, "%s: %s", body, rejected[body].Problem)
 		require.NotEmpty(t, rejected[body].Problem)
+	}
+}
+
+func TestAPageWithStatus200DrainsNoMessageIntoTheRejected(t *testing.T) {
+	t.Parallel()
+	for name, page := range map[string]string{
+		"short": "<html>Back soon</html>",
+		"long":  "<html>" + strings.Repeat("Back soon. ", 100_000),
+		"none":  " ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := setup(t)
+			p.api.Fail("", casapitest.Fault{Body: []byte(page)})
+			sent := p.send(t, 30)
+			service, _ := p.startWith(t, hurried(), p.client)
+			require.Eventually(t, func() bool { return service.Ready(t.Context()) != nil }, patience, time.Millisecond)
+			probed := p.api.Requests("") + 20
+			require.Eventually(t, func() bool { return p.api.Requests("") >= probed }, patience, time.Millisecond)
+			require.Len(t, p.inQueue(t), len(sent))
+
+			p.api.Fail("", casapitest.Fault{})
+			p.drained(t)
+			require.Equal(t, ids(sent), ids(p.stored(t)))
+			require.Empty(t, p.rejected(t))
+		})
+	}
+}
+
+func TestADetailThatIsGarbledForEverIsRejectedWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	e, fine := p.event(), p.event()
+	page := "<html>" + strings.Repeat("Back soon. ", 10_000)
+	p.api.Fail(e.url, casapitest.Fault{Body: []byte(page)})
+	p.put(t, e.message)
+	p.put(t, fine.message)
+	p.start(t, hurried())
+	p.drainedInTime(t)
+	require.Equal(t, []string{fine.id}, ids(p.stored(t)))
+	rejected := p.rejected(t)[e.message]
+	require.Equal(t, store.DetailInvalid, rejected.Reason)
+	require.Equal(t, 10, rejected.ReceiveCount)
+	require.Equal(t, page[:64<<10], string(rejected.Answer))
+}
+
+func TestADetailIsStoredAsReceivedHoweverOddItsJSONIs(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	sent := map[string][]byte{}
+	for _, oddity := range []string{
+		"\ufeff" + `{"id":"%s","timestamp":"2024-05-01T10:00:00Z","eventType":"a","eventType":"a","eventDetails":{"a":1,"a":2}}`,
+		`{"id":7,"timestamp":null,"eventDetails":[],"eventDetails":{"notes":"\ud800"},"timestamp":"2024-05-01T10:00:00Z","id":"%s"}`,
+		`{"id":"%s","timestamp":"2024-05-01T10:00:00Z","eventDetails":{"personReference":[],"bookingId":7}}`,
+	} {
+		e := p.event()
+		body := fmt.Appendf(nil, oddity, e.id)
+		p.api.Put(e.url, body)
+		p.put(t, strings.Replace(e.message, `{\"applicationId\":null}`, `{\"bookingId\":\"`+e.referral.String()+`\"}`, 1))
+		sent[e.id] = body
+	}
+	p.start(t, hurried())
+	p.drained(t)
+	require.Empty(t, p.rejected(t))
+	stored := p.stored(t)
+	require.Equal(t, ids(sent), ids(stored))
+	for id, body := range sent {
+		require.Equal(t, body, stored[id].Body)
 	}
 }
 

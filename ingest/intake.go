@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"casdelius/store"
 )
@@ -19,7 +20,15 @@ type Intake struct {
 
 // NewIntake makes an Intake that takes details from one and stores events in the other.
 func NewIntake(details Details, log Log, logger *slog.Logger, metrics *Metrics) *Intake {
-	return &Intake{details: details, log: log, logger: logger, metrics: metrics}
+	return &Intake{details: answers{details}, log: log, logger: logger, metrics: metrics}
+}
+
+// with is the same intake over other details, which look at their answers themselves,
+// and another log.
+func (i *Intake) with(details Details, log Log) *Intake {
+	other := *i
+	other.details, other.log = details, log
+	return &other
 }
 
 // Store takes the body of a queue message all the way: decode it, fetch its detail,
@@ -31,34 +40,38 @@ func (i *Intake) Store(ctx context.Context, body, detail []byte) (store.Key, sto
 		return store.Key{}, store.Ack{}, err
 	}
 	i.received(ctx, &n)
-	var event store.Event
-	if detail != nil {
-		event, err = n.Event(detail)
-	} else {
-		event, err = i.event(ctx, &n)
+	return i.store(ctx, &n, detail, time.Time{})
+}
+
+// store is the rest of the way of a notification, which was taken off the queue at a
+// time, zero if it was not.
+func (i *Intake) store(ctx context.Context, n *Notification, detail []byte, received time.Time) (store.Key, store.Ack, error) {
+	source := ""
+	if detail == nil {
+		var err error
+		if detail, err = i.fetch(ctx, n); err != nil {
+			return store.Key{}, store.Ack{}, err
+		}
+		source = n.DetailURL
 	}
+	event, err := n.Event(detail)
 	if err != nil {
 		return store.Key{}, store.Ack{}, err
 	}
+	event.Source, event.Received = source, received.UTC()
 	ack, err := i.log.Append(ctx, &event)
 	return event.Key(), ack, err
 }
 
-// event makes the event of a notification with the detail that it points at.
-func (i *Intake) event(ctx context.Context, n *Notification) (store.Event, error) {
-	if n.DetailURL == "" {
-		return store.Event{}, reject(store.NoDetailURL, "an event of type %s has no detailUrl", n.Type)
+// fetch gets the detail that a notification points at.
+func (i *Intake) fetch(ctx context.Context, n *Notification) ([]byte, error) {
+	switch {
+	case n.DetailURL == "":
+		return nil, reject(store.NoDetailURL, "an event of type %s has no detailUrl", n.Type)
+	case len(n.DetailURL) > maxURL:
+		return nil, &DetailError{Fault: URLForbidden, Err: fmt.Errorf("the detailUrl has %d bytes, at most %d are taken", len(n.DetailURL), maxURL)}
 	}
-	if len(n.DetailURL) > maxURL {
-		return store.Event{}, &DetailError{Fault: URLForbidden, Err: fmt.Errorf("the detailUrl has %d bytes, at most %d are taken", len(n.DetailURL), maxURL)}
-	}
-	detail, err := i.details.Fetch(ctx, n.DetailURL)
-	if err != nil {
-		return store.Event{}, err
-	}
-	event, err := n.Event(detail)
-	event.Source = n.DetailURL
-	return event, err
+	return i.details.Fetch(ctx, n.DetailURL)
 }
 
 // received announces a notification under the name that operators know.

@@ -28,16 +28,16 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		received: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "ingest", Name: "received_total", Help: "Messages received from the queue, redeliveries included.",
 		}),
-		outcomes:      counter("messages_total", "Messages by what became of this delivery.", "outcome"),
+		outcomes:      counter("messages_total", "Deliveries of messages, by what became of them: appended, duplicate, rejected, retried (redelivered after a pause), released (made visible again untried or without a result), held (kept in hand).", "outcome"),
 		rejected:      counter("rejected_total", "Messages moved to the rejected, by reason.", "reason"),
-		failures:      counter("dependency_failures_total", "Failures that count for the circuit breaker.", "dependency"),
-		queueFailures: counter("queue_failures_total", "Calls to the queue that failed.", "call"),
+		failures:      counter("dependency_failures_total", "Failures that count for the circuit breaker: of the CAS API (garbled answers among them), the token endpoint, the log.", "dependency"),
+		queueFailures: counter("queue_failures_total", "Calls to the queue that failed: limits (its settings), receive, extend and hide (ChangeMessageVisibility, of messages in hand and to be retried), delete.", "call"),
 		telemetry:     counter("telemetry_events_total", "Telemetry events, by name.", "name", "event_type"),
 		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "ingest", Name: "breaker_open", Help: "1 while nothing is received because a dependency fails.",
+			Namespace: "ingest", Name: "breaker_open", Help: "1 while the circuit breaker is open: nothing is received but probes, because a dependency fails.",
 		}),
 		inHand: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "ingest", Name: "in_hand", Help: "Messages received and not yet settled.",
+			Namespace: "ingest", Name: "in_hand", Help: "Messages received and neither deleted nor made visible again yet.",
 		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "ingest", Name: "stored_seconds", Help: "From receiving a message to its event being acknowledged by the log.",

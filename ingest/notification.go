@@ -1,21 +1,21 @@
 package ingest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"casdelius/store"
 )
 
 const (
-	maxNotification = 1 << 20   // bytes: the largest message that SQS takes
-	maxDetail       = 512 << 10 // bytes
-	maxDepth        = 64        // levels of JSON; real notifications have 4, details 5
-	maxURL          = 2048      // bytes of a detailUrl
+	maxNotification = 1 << 20 // bytes: the largest message that SQS takes
+	maxURL          = 2048    // bytes of a detailUrl
 )
 
 // Notification is what a message on the queue says, with every identifier parsed.
@@ -33,41 +33,31 @@ type Notification struct {
 
 // envelope is what SNS wraps an event in.
 type envelope struct {
-	Type       string         `json:"Type"`
-	MessageID  string         `json:"MessageId"`
-	Message    *string        `json:"Message"`
+	Type       jsontext.Value `json:"Type"`
+	MessageID  jsontext.Value `json:"MessageId"`
+	Message    jsontext.Value `json:"Message"`
 	Attributes jsontext.Value `json:"MessageAttributes"`
 }
 
-// eventHead decides whether the rest can be understood at all.
-type eventHead struct {
-	Type    *string  `json:"eventType"`
-	Version *float64 `json:"version"`
-}
-
-type eventBody struct {
-	DetailURL  string `json:"detailUrl"`
-	OccurredAt string `json:"occurredAt"`
-	Additional struct {
-		Application string `json:"applicationId"`
-		Booking     string `json:"bookingId"`
-	} `json:"additionalInformation"`
-	Person struct {
-		Identifiers []struct {
-			Type  string `json:"type"`
-			Value string `json:"value"`
-		} `json:"identifiers"`
-	} `json:"personReference"`
+// announcement is the event that a notification is of.
+type announcement struct {
+	Type       jsontext.Value `json:"eventType"`
+	Version    jsontext.Value `json:"version"`
+	DetailURL  jsontext.Value `json:"detailUrl"`
+	OccurredAt jsontext.Value `json:"occurredAt"`
+	Additional jsontext.Value `json:"additionalInformation"`
+	Person     jsontext.Value `json:"personReference"`
 }
 
 // DecodeNotification reads the body of a queue message: an SNS envelope around an
 // event, or the event itself (raw delivery). A body with a member Message is an
 // envelope.
 //
-// It is strict about form (one JSON value, no duplicate names, no wrong types, bounded
-// size and depth) and lenient about content: unknown members are fine, null is
-// absent, an identifier that is not well formed counts as absent, and so does an
-// occurredAt that cannot be read.
+// It is strict where something is decided: one JSON value, no duplicate names, bounded
+// size and depth, the types of Message, eventType, version, detailUrl and of the
+// identifiers that count. All else may be anything: what is not used or optional and of
+// another type than expected counts as absent, as null does, an identifier that is not
+// well formed, and an occurredAt that cannot be read.
 //
 // Every error is a *[RejectionError] (malformed, not-cas, unsupported-version); the
 // notification then still has the MessageID of an envelope that could be read.
@@ -76,84 +66,94 @@ func DecodeNotification(body []byte) (Notification, error) {
 		return Notification{}, reject(store.Malformed, "the message has %d bytes, at most %d are taken", len(body), maxNotification)
 	}
 	var env envelope
-	if err := decode(body, &env); err != nil {
+	if err := readStrictly(body, &env); err != nil {
 		return Notification{}, reject(store.Malformed, "the message is no notification: %v", err)
 	}
 	n := Notification{}
-	if env.Message != nil {
-		n.MessageID, n.Trace = messageID(env.MessageID), traceOf(env.Attributes)
-		if env.Type != "" && env.Type != "Notification" {
-			return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(env.Type, 40))
-		}
-		body = []byte(*env.Message)
+	message, wrapped, err := optionalText("Message", env.Message)
+	switch {
+	case err != nil:
+		return n, reject(store.Malformed, "the message is no notification: %v", err)
+	case !wrapped:
+		return n, n.decodeEvent(body)
 	}
-	return n, n.decodeEvent(body)
+	n.MessageID, n.Trace = messageID(text(env.MessageID)), traceOf(env.Attributes)
+	if kind, given, err := optionalText("Type", env.Type); err != nil || given && kind != "" && kind != "Notification" {
+		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(env.Type)), 40))
+	}
+	return n, n.decodeEvent([]byte(message))
 }
 
 // decodeEvent reads the event itself, its type and version first: of another version
 // nothing else can be expected to look as it does here.
-func (n *Notification) decodeEvent(event []byte) error {
-	var head eventHead
-	err := decode(event, &head)
-	switch {
-	case err != nil:
+func (n *Notification) decodeEvent(body []byte) error {
+	var event announcement
+	if err := readStrictly(body, &event); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
-	case head.Type == nil || *head.Type == "":
-		return reject(store.Malformed, "the event has no eventType")
-	case head.Version == nil:
-		return reject(store.Malformed, "the event has no version")
 	}
-	if n.Type, err = store.ParseType(*head.Type); err != nil {
+	kind, _, err := optionalText("eventType", event.Type)
+	if kind = strings.TrimSpace(kind); err == nil && kind == "" {
+		err = errors.New("it has no eventType")
+	}
+	version, versionErr := versionOf(event.Version)
+	if err = cmp.Or(err, versionErr); err != nil {
+		return reject(store.Malformed, "the event cannot be read: %v", err)
+	}
+	if n.Type, err = store.ParseType(kind); err != nil {
 		return reject(store.NotCAS, "%v", err)
 	}
-	if *head.Version != 1 {
-		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", *head.Version)
+	if version != 1 {
+		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", version)
 	}
-	var body eventBody
-	if err := json.Unmarshal(event, &body); err != nil {
+	if n.DetailURL, _, err = optionalText("detailUrl", event.DetailURL); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
 	}
-	n.DetailURL = strings.TrimSpace(body.DetailURL)
-	n.Application, n.Booking = body.Additional.Application, body.Additional.Booking
-	if t, err := store.ParseTime(body.OccurredAt); err == nil {
+	n.DetailURL = strings.TrimSpace(n.DetailURL)
+	additional := object[struct {
+		Application jsontext.Value `json:"applicationId"`
+		Booking     jsontext.Value `json:"bookingId"`
+	}](event.Additional)
+	n.Application, n.Booking = text(additional.Application), text(additional.Booking)
+	if t, err := store.ParsePlausibleTime(text(event.OccurredAt)); err == nil {
 		n.Occurred = t
 	}
-	for _, id := range body.Person.Identifiers {
-		switch {
-		case id.Type == "CRN" && n.CRN == "":
-			n.CRN = store.ParseCRN(id.Value)
-		case id.Type == "NOMS" && n.NOMS == "":
-			n.NOMS = store.ParseNOMS(id.Value)
+	person := object[struct {
+		Identifiers jsontext.Value `json:"identifiers"`
+	}](event.Person)
+	return n.identify(list(person.Identifiers))
+}
+
+// versionOf is the version of an event, which has to be a number.
+func versionOf(version jsontext.Value) (float64, error) {
+	switch {
+	case absent(version):
+		return 0, errors.New("it has no version")
+	case version.Kind() != jsontext.KindNumber:
+		return 0, fmt.Errorf("version is not a number: %s", clip(string(version), 40))
+	}
+	v, _ := strconv.ParseFloat(string(version), 64) // out of range is infinity, and none that is known
+	return v, nil
+}
+
+// identify takes the first identifier of each kind that is well formed.
+func (n *Notification) identify(identifiers []jsontext.Value) error {
+	for _, identifier := range identifiers {
+		id := object[struct {
+			Type  jsontext.Value `json:"type"`
+			Value jsontext.Value `json:"value"`
+		}](identifier)
+		kind := text(id.Type)
+		if (kind != "CRN" || n.CRN != "") && (kind != "NOMS" || n.NOMS != "") {
+			continue
 		}
-	}
-	return nil
-}
-
-// decode reads one JSON value into v, after a look at its depth.
-func decode(b []byte, v any) error {
-	if err := checkDepth(b); err != nil {
-		return err
-	}
-	return json.Unmarshal(b, v)
-}
-
-// checkDepth refuses what is nested deeper than anything that CAS sends. It only
-// counts brackets outside strings: whether they match is for the decoder to say.
-func checkDepth(b []byte) error {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("JSON is nested deeper than %d levels", maxDepth)
-			}
-		case c == '}', c == ']':
-			depth--
+		value, _, err := optionalText("value", id.Value)
+		switch {
+		case err != nil:
+			return reject(store.Malformed, "the event's %s cannot be read: %v", kind, err)
+		case kind == "CRN":
+			n.CRN = store.ParseCRN(value)
+		default:
+			n.NOMS = store.ParseNOMS(value)
 		}
 	}
 	return nil
@@ -175,11 +175,19 @@ func messageID(s string) string {
 // traceOf picks the trace context from SNS message attributes. Without raw delivery
 // they come in the envelope instead of as attributes of the queue message.
 func traceOf(attributes jsontext.Value) map[string]string {
-	trace, members := map[string]string{}, object(attributes)
-	for _, name := range []string{"traceparent", "tracestate"} {
-		if s := text(object(members[name])["Value"]); s != "" {
-			trace[name] = s
-		}
+	type attribute struct {
+		Value jsontext.Value `json:"Value"`
+	}
+	of := object[struct {
+		Parent jsontext.Value `json:"traceparent"`
+		State  jsontext.Value `json:"tracestate"`
+	}](attributes)
+	trace := map[string]string{}
+	if s := text(object[attribute](of.Parent).Value); s != "" {
+		trace["traceparent"] = s
+	}
+	if s := text(object[attribute](of.State).Value); s != "" {
+		trace["tracestate"] = s
 	}
 	return trace
 }

@@ -63,6 +63,33 @@ func TestWhatANotificationMayLeaveOut(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotUsedOrOptionalMayBeOfAnyType(t *testing.T) {
+	t.Parallel()
+	const start = `{"eventType":"\n accommodation.cas3.person.arrived \t","version":1.0,"detailUrl":" https://cas/1 "`
+	want := ingest.Notification{Type: store.PersonArrived, DetailURL: "https://cas/1"}
+	for _, rest := range []string{
+		`,"occurredAt":5`, `,"occurredAt":{"a":[]}`, `,"occurredAt":"0001-01-01T00:00:00Z"`, `,"description":[1],"x":"\ud800"`,
+		`,"additionalInformation":[1]`, `,"additionalInformation":"x"`, `,"additionalInformation":{"applicationId":5,"bookingId":{}}`,
+		`,"personReference":[]`, `,"personReference":"x"`, `,"personReference":{"identifiers":{}}`, `,"personReference":{"identifiers":"x"}`,
+		`,"personReference":{"identifiers":["x",7,[],{"type":"PNC","value":5},{"type":5,"value":5},{"value":5}]}`,
+	} {
+		got, err := ingest.DecodeNotification([]byte(start + rest + "}"))
+		require.NoError(t, err, rest)
+		require.Equal(t, want, got, rest)
+
+		want := want
+		want.Trace = map[string]string{}
+		for _, attributes := range []string{`[]`, `"x"`, `{"traceparent":"x"}`, `{"traceparent":{"Value":5}}`} {
+			got, err = ingest.DecodeNotification(fmt.Appendf(nil, `{"MessageId":7,"Message":%q,"MessageAttributes":%s,"Timestamp":7,"TopicArn":{}}`, start+rest+"}", attributes))
+			require.NoError(t, err, rest)
+			require.Equal(t, want, got, rest)
+		}
+	}
+	got, err := ingest.DecodeNotification([]byte(start + `,"personReference":{"identifiers":[{"type":"CRN","value":"X123456"},{"type":"CRN","value":5}]}}`))
+	require.NoError(t, err, "a second CRN does not count")
+	require.Equal(t, store.CRN("X123456"), got.CRN)
+}
+
 func TestWhatIsNoNotificationHasAReason(t *testing.T) {
 	t.Parallel()
 	const arrived = `"eventType":"accommodation.cas3.person.arrived"`
@@ -79,15 +106,17 @@ func TestWhatIsNoNotificationHasAReason(t *testing.T) {
 		`{"eventType":null,"version":1}`: store.Malformed,
 		`{"eventType":5,"version":1}`:    store.Malformed,
 		`{"EventType":"accommodation.cas3.person.arrived","version":1}`: store.Malformed,
-		`{` + arrived + `}`:                                                                             store.Malformed,
-		`{` + arrived + `,"version":"1"}`:                                                               store.Malformed,
-		`{` + arrived + `,"version":1,"version":1}`:                                                     store.Malformed,
-		`{` + arrived + `,"version":1,"detailUrl":5}`:                                                   store.Malformed,
-		`{` + arrived + `,"version":1,"occurredAt":5}`:                                                  store.Malformed,
-		`{` + arrived + `,"version":1,"personReference":[]}`:                                            store.Malformed,
-		`{` + arrived + `,"version":1,"personReference":{"identifiers":{}}}`:                            store.Malformed,
-		`{` + arrived + `,"version":1,"additionalInformation":{"bookingId":5}}`:                         store.Malformed,
-		`{` + arrived + `,"version":1,"x":{"y":1,"y":2}}`:                                               store.Malformed,
+		`{` + arrived + `}`:                           store.Malformed,
+		`{` + arrived + `,"version":"1"}`:             store.Malformed,
+		`{` + arrived + `,"version":1,"version":1}`:   store.Malformed,
+		`{` + arrived + `,"version":1,"detailUrl":5}`: store.Malformed,
+		`{` + arrived + `,"version":1,"personReference":{"identifiers":[{"type":"CRN","value":5}]}}`: store.Malformed,
+		`{"eventType":" ","version":1}`:                   store.Malformed,
+		`{"Message":"{}","Type":5}`:                       store.Malformed,
+		"\ufeff{" + arrived + `}`:                         store.Malformed,
+		`{` + arrived + `,"version":true}`:                store.Malformed,
+		`{` + arrived + `,"version":1e400}`:               store.UnsupportedVersion,
+		`{` + arrived + `,"version":1,"x":{"y":1,"y":2}}`: store.Malformed,
 		`{` + arrived + `,"version":1,"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`: store.Malformed,
 		`{` + arrived + `,"version":1,"x":"` + strings.Repeat("x", 1<<20) + `"}`:                        store.Malformed,
 		`{"Message":null,"Type":"Notification"}`:                                                        store.Malformed,
@@ -175,23 +204,28 @@ func TestWhatADetailMustHave(t *testing.T) {
 		`[1]`:                                  store.DetailInvalid,
 		`<html`:                                store.DetailInvalid,
 		`{"timestamp":"2024-07-01T10:00:00Z"}`: store.DetailInvalid,
-		`{"id":5,"timestamp":"2024-07-01T10:00:00Z"}`:    store.DetailInvalid,
-		`{"id":"","timestamp":"2024-07-01T10:00:00Z"}`:   store.DetailInvalid,
-		`{"id":"\n","timestamp":"2024-07-01T10:00:00Z"}`: store.DetailInvalid,
-		`{"id":"1"}`:                                                        store.DetailInvalid,
-		`{"id":"1","timestamp":1719828000}`:                                 store.DetailInvalid,
-		`{"id":"1","timestamp":"2024-07-01"}`:                               store.DetailInvalid,
-		`{"id":"1","timestamp":"2024-07-01T10:00:00Z","id":"1"}`:            store.DetailInvalid,
-		`{"id":"1","timestamp":"2024-07-01T10:00:00Z","x":{"a":1,"a":1}}`:   store.DetailInvalid,
-		`{"id":"1","timestamp":"2024-07-01T10:00:00Z"} x`:                   store.DetailInvalid,
-		`{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`: store.DetailInvalid,
-		strings.Repeat(" ", 512<<10+1):                                      store.DetailTooLarge,
+		`{"id":"1","timestamp":"2024-07-01T10:00:00Z"}`:                                                store.DetailInvalid,
+		`{"eventDetails":{},"id":5,"timestamp":"2024-07-01T10:00:00Z"}`:                                store.DetailInvalid,
+		`{"eventDetails":{},"id":"","timestamp":"2024-07-01T10:00:00Z"}`:                               store.DetailInvalid,
+		`{"eventDetails":{},"id":"\n","timestamp":"2024-07-01T10:00:00Z"}`:                             store.DetailInvalid,
+		`{"eventDetails":{},"id":"1"}`:                                                                 store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":1719828000}`:                                          store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":"2024-07-01"}`:                                        store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":"0001-01-01T00:00:00Z"}`:                              store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":"1899-12-31T23:59:59Z"}`:                              store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":"2024-07-01T10:00:00Z","id":null}`:                    store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","timestamp":"2024-07-01T10:00:00Z"} x`:                            store.DetailInvalid,
+		`{"eventDetails":{},"id":"1","x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`: store.DetailInvalid,
+		strings.Repeat(" ", 512<<10+1):                                                                 store.DetailTooLarge,
 	} {
 		_, err := n.Event([]byte(detail))
 		requireReason(t, want, err)
 	}
-	_, err := n.Event([]byte(`{"id":"1","timestamp":"2024-07-01T10:00:00Z"}`))
-	require.NoError(t, err, "whatever else is missing is not for ingest to judge")
+	_, err := n.Event([]byte(`{"id":"1","timestamp":"2024-07-01T10:00:00Z","eventDetails":"x","x":{"a":1,"a":1}}`))
+	require.NoError(t, err, "whatever else is wrong is not for ingest to judge")
+	event, err := n.Event([]byte("\ufeff" + `{"id":1,"timestamp":"2024-07-01T10:00:00Z","eventDetails":{"personReference":{"noms":1}},"id":"\udc00"}`))
+	require.NoError(t, err)
+	require.Equal(t, "\ufffd", event.ID)
 
 	for _, spelling := range []string{"", "x", "{" + booking + "}", strings.ReplaceAll(booking, "-", ""), "urn:uuid:" + booking, booking + " ", "cas.>"} {
 		n.Booking = spelling

@@ -310,11 +310,11 @@ func TestAtItsLastDeliveryAMessageIsRejectedInsteadOfGivenBack(t *testing.T) {
 		log        error
 		rejected   int
 	}{
-		"when it cannot be hidden any longer": {1, 13 * time.Hour, nil, 1},
-		"at a stop":                           {1, time.Hour, nil, 1},
-		"but not with deliveries to spare":    {10, time.Hour, nil, 0},
-		"nor from a queue that has no limit":  {0, 11 * 12 * time.Hour, nil, 0},
-		"nor where the log does not take it":  {1, time.Hour, ErrUnavailable, 0},
+		"when its visibility cannot be extended any longer": {1, 13 * time.Hour, nil, 1},
+		"at a stop":                          {1, time.Hour, nil, 1},
+		"but not with deliveries to spare":   {10, time.Hour, nil, 0},
+		"nor from a queue that has no limit": {0, 11 * 12 * time.Hour, nil, 0},
+		"nor where the log does not take it": {1, time.Hour, ErrUnavailable, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -331,6 +331,88 @@ func TestAtItsLastDeliveryAMessageIsRejectedInsteadOfGivenBack(t *testing.T) {
 	}
 }
 
+func TestAMaintenancePageIsAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, page := range notDetails() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.page = func(string) []byte { return []byte(page) }
+			f.send(30)
+			f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
+				pass(24 * time.Hour)
+				require.ErrorContains(t, s.Ready(t.Context()), "api")
+				f.set(func(f *fake) { f.page = nil })
+				pass(20 * time.Minute)
+				inQueue, stored, rejected := f.left()
+				require.Zero(t, inQueue)
+				require.Zero(t, rejected)
+				require.Equal(t, 30, stored)
+			})
+		})
+	}
+}
+
+// notDetails are answers that CAS would not give, by what they are.
+func notDetails() map[string]string {
+	return map[string]string{
+		"a page":                 "<html><body>Back soon {[" + strings.Repeat("[", 100) + "</body></html>",
+		"nothing":                "",
+		"white space":            " \n",
+		"a text":                 `"down for maintenance"`,
+		"a list":                 `[{"id":"1","eventDetails":{}}]`,
+		"null":                   "null",
+		"a status":               `{"status":"DOWN"}`,
+		"JSON that is cut off":   `{"id":"1","timestamp":"2024-05-01T10:00:00Z","eventDetails":{"bookingId":"`,
+		"JSON and more":          `{"id":"1","timestamp":"2024-05-01T10:00:00Z","eventDetails":{}}<!-- cached -->`,
+		"JSON without an id":     `{"timestamp":"2024-05-01T10:00:00Z","eventDetails":{}}`,
+		"JSON without details":   `{"id":"1","timestamp":"2024-05-01T10:00:00Z","eventDetails":null}`,
+		"bytes that are no text": `{"id":"1","timestamp":"2024-05-01T10:00:00Z","eventDetails":{"notes":"` + "\xff" + `"}}`,
+	}
+}
+
+func TestOneDetailAloneThatIsGarbledOpensNothingAndIsRejectedInTheEndWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	page := "<html>" + strings.Repeat("Back soon. ", 20_000)
+	f := newFake()
+	f.page = func(url string) []byte {
+		if url == detailURL(0) {
+			return []byte(page)
+		}
+		return nil
+	}
+	f.send(1)
+	f.run(t, DefaultConfig(), func(t *testing.T, s *Service) {
+		for range 60 {
+			pass(time.Minute)
+			require.NoError(t, s.Ready(t.Context()))
+		}
+		require.Equal(t, map[string]store.Reason{"message 0": store.DetailInvalid}, f.rejected)
+		require.Equal(t, page[:64<<10], string(f.answers["message 0"]))
+		require.Len(t, f.fetched[detailURL(0)], 10)
+		f.send(3)
+		pass(time.Second)
+		_, stored, _ := f.left()
+		require.Equal(t, 3, stored)
+	})
+}
+
+func TestAGarbledDetailThatIsGivenBackAtItsLastDeliveryIsRejectedWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.limits.MaxReceiveCount = 1
+	f.page = func(string) []byte { return []byte("<html>") }
+	cfg := DefaultConfig()
+	cfg.BreakerLimit = 1
+	f.send(1)
+	f.run(t, cfg, func(t *testing.T, s *Service) {
+		pass(time.Hour)
+		require.Error(t, s.Ready(t.Context()))
+	})
+	require.Equal(t, map[string]store.Reason{"message 0": store.DetailInvalid}, f.rejected)
+	require.Equal(t, "<html>", string(f.answers["message 0"]))
+}
+
 func TestAURLThatIsNotAskedIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFake()
@@ -341,7 +423,8 @@ func TestAURLThatIsNotAskedIsNoAnswer(t *testing.T) {
 		require.Error(t, s.Ready(t.Context()))
 		for _, url := range []string{"", strings.Repeat("x", maxURL+1)} {
 			probe := &job{Message: Message{Received: time.Now()}, probe: true}
-			_, err := s.event(t.Context(), probe, &Notification{DetailURL: url})
+			probe.notification = Notification{Type: store.PersonArrived, DetailURL: url}
+			_, err := s.store(t.Context(), probe)
 			require.Equal(t, rejected, decide(err, circumstances{receives: 1, limit: 10}).outcome)
 			require.Error(t, s.Ready(t.Context()), "the breaker stays open")
 		}

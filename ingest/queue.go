@@ -28,28 +28,21 @@ type Message struct {
 // Queue is where notifications come from. Its calls are safe for concurrent use and
 // fail with [ErrUnavailable] where the queue cannot be reached.
 type Queue interface {
-	// Receive waits up to 20 s for up to max (1 to 10) messages and hides them from
-	// other receivers for the visibility given. No messages and no error: none came.
+	// Receive waits up to 20 s for up to max (1 to 10) messages, which are not delivered
+	// to anybody again within the visibility given. No messages and no error: none came.
 	Receive(ctx context.Context, max int, visibility time.Duration) ([]Message, error)
 
 	// Delete removes up to 10 messages for good. Where some could not be, it fails
 	// with a *[PartialError] that names them; the others are gone.
 	Delete(ctx context.Context, msgs []Message) error
 
-	// SetVisibility hides up to 10 messages for d (0 to 12 h) from now on, with the
-	// same errors as Delete.
+	// SetVisibility lets up to 10 messages be redelivered d (0 to 12 h) from now on, and
+	// not before, with the same errors as Delete.
 	SetVisibility(ctx context.Context, msgs []Message, d time.Duration) error
 
-	// Limits reads the queue's own settings.
+	// Limits reads the queue's own settings, and of its dead-letter queue what may be
+	// read.
 	Limits(ctx context.Context) (Limits, error)
-}
-
-// Limits are the settings of a queue that decide how often a message may be tried.
-type Limits struct {
-	MaxReceiveCount   int           // deliveries before the queue dead-letters a message; 0: it never does
-	DeadLetterQueue   string        // where it goes then; "" if nowhere
-	VisibilityTimeout time.Duration // the queue's own; ingest always names one
-	Retention         time.Duration // how long the queue keeps a message
 }
 
 // PartialError says which messages of a batch call failed; the call succeeded for

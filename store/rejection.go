@@ -15,7 +15,7 @@ const (
 	NoDetailURL        Reason = "no-detail-url"       // nowhere to fetch the detail from
 	ForbiddenURL       Reason = "forbidden-url"       // the detail is not under an allowed base URL
 	DetailTooLarge     Reason = "detail-too-large"    // more than 512 KiB, or more than the log takes
-	DetailInvalid      Reason = "detail-invalid"      // not JSON, or without id or timestamp
+	DetailInvalid      Reason = "detail-invalid"      // no id or timestamp that counts; or no detail at all until the queue would give up
 	DetailNotFound     Reason = "detail-not-found"    // 404 until the queue would give up
 	DetailRefused      Reason = "detail-refused"      // another answer than 200 until the queue would give up
 )
@@ -51,6 +51,7 @@ type Rejection struct {
 	MessageID    string // the SNS MessageId, else that of SQS
 	ReceiveCount int    // how often the queue had delivered it
 	Body         []byte // the queue message's body exactly as received
+	Answer       []byte // the beginning of what came instead of the detail, where that is why
 }
 
 // Ack is the log's acknowledgement: the message is on disk.

@@ -105,8 +105,8 @@ func (s *session) withStreams(ctx context.Context, f func(*jetstream.Log) error)
 }
 
 // withIntake runs f with an intake for the log.
-func (s *session) withIntake(log *jetstream.Log, f func(*ingest.Intake) error) error {
-	details, closing, err := s.details()
+func (s *session) withIntake(ctx context.Context, log *jetstream.Log, f func(*ingest.Intake) error) error {
+	details, closing, err := s.details(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,22 +118,27 @@ func (s *session) intake(details ingest.Details, log *jetstream.Log) *ingest.Int
 	return ingest.NewIntake(details, log, s.logger, ingest.NewMetrics(s.registry))
 }
 
-// details makes the client of the CAS API. Without a base URL, details that come along
-// are all that there is.
-func (s *session) details() (details ingest.Details, closing func(), err error) {
+// details are those of the CAS API. Without a base URL, details that come along are all
+// that there is.
+func (s *session) details(ctx context.Context) (details ingest.Details, closing func(), err error) {
 	if len(s.CAS.DetailURLs) == 0 {
 		return noDetails{}, func() {}, nil
 	}
-	if s.CAS.TokenURI == "" {
-		s.logger.Warn("details are fetched without a token: OAUTH2_TOKEN_URI is not set")
-	}
-	client, err := casapi.New(casapi.Config{
-		BaseURLs: s.CAS.DetailURLs, TokenURL: s.CAS.TokenURI, ClientID: s.CAS.ClientID, ClientSecret: s.CAS.ClientSecret,
-	})
+	client, err := s.client(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	return client, client.Close, nil
+}
+
+// client makes the client of the CAS API.
+func (s *session) client(ctx context.Context) (*casapi.Client, error) {
+	if s.CAS.TokenURI == "" {
+		s.logger.WarnContext(ctx, "details are fetched without a token: OAUTH2_TOKEN_URI is not set")
+	}
+	return casapi.New(casapi.Config{
+		BaseURLs: s.CAS.DetailURLs, TokenURL: s.CAS.TokenURI, ClientID: s.CAS.ClientID, ClientSecret: s.CAS.ClientSecret,
+	})
 }
 
 // noDetails fetches nothing.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"casdelius/ingest"
 	"casdelius/store/jetstream"
@@ -23,18 +22,23 @@ const importedInFlight = 256
 // Run imports every file. Lines that cannot be stored are named on stderr and make the
 // command fail in the end; importing a file again is harmless.
 func (c *importCommand) Run(ctx context.Context, s *session) error {
+	if err := s.quieten(); err != nil {
+		return err
+	}
 	var total tally
+	shown := newMeter(s.stderr, sizeOf(c.Files), &total)
 	err := s.withStreams(ctx, func(log *jetstream.Log) error {
-		return s.withIntake(log, func(intake *ingest.Intake) error {
+		return s.withIntake(ctx, log, func(intake *ingest.Intake) error {
 			im := &ingest.Importer{Intake: intake, InFlight: importedInFlight, Fetches: ingest.DefaultConfig().Fetches, Tries: 5, Pauses: toolPauses()}
 			for _, name := range c.Files {
-				if err := s.importFile(ctx, im, name, &total); err != nil {
+				if err := importFile(ctx, im, name, &total, shown); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
 			return nil
 		})
 	})
+	shown.close()
 	fmt.Fprintln(s.stdout, &total)
 	if err == nil && total.failed > 0 {
 		err = fmt.Errorf("%d lines were not stored, see above; the others are", total.failed)
@@ -42,8 +46,8 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// importFile imports one file and reports progress every few seconds.
-func (s *session) importFile(ctx context.Context, im *ingest.Importer, name string, total *tally) error {
+// importFile imports one file and shows how far it is.
+func importFile(ctx context.Context, im *ingest.Importer, name string, total *tally, shown *meter) error {
 	in := io.NopCloser(os.Stdin)
 	if name != "-" {
 		file, err := os.Open(name)
@@ -53,24 +57,33 @@ func (s *session) importFile(ctx context.Context, im *ingest.Importer, name stri
 		in = file
 	}
 	defer in.Close()
-	said := time.Now()
-	return im.Import(ctx, in, func(line ingest.Imported) {
+	return im.Import(ctx, shown.reader(in), func(line ingest.Imported) {
 		switch {
 		case line.Err != nil && ctx.Err() != nil:
 			return // interrupted, not at fault
 		case line.Err != nil:
 			total.failed++
-			fmt.Fprintf(s.stderr, "%s:%d: %v\n", name, line.Line, line.Err)
+			shown.failed(name, line)
 		case line.Ack.Duplicate:
 			total.duplicates++
 		default:
 			total.stored++
 		}
-		if time.Since(said) > 5*time.Second {
-			said = time.Now()
-			fmt.Fprintf(s.stderr, "%s: line %d, %s\n", name, line.Line, total)
-		}
+		shown.progressed(name, line)
 	})
+}
+
+// sizeOf is how many bytes there are to read, -1 if that is not known.
+func sizeOf(files []string) int64 {
+	size := int64(0)
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return -1
+		}
+		size += info.Size()
+	}
+	return size
 }
 
 // tally counts lines by what became of them.

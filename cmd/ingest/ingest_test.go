@@ -17,10 +17,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
+	"casdelius/ingest"
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/store"
@@ -219,17 +222,30 @@ func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id, message := w.event()
+	later, garbled := w.event()
+	page := w.api.DetailURL(store.PersonArrived, later)
+	w.api.Fail(page, casapitest.Fault{Body: []byte("<html>Back soon")})
 	for i, r := range []store.Rejection{
 		{Reason: store.DetailNotFound, Problem: "404 until the end", MessageID: "first", ReceiveCount: 10, Body: []byte(message)},
 		{Reason: store.Malformed, Problem: "not JSON", MessageID: "second", ReceiveCount: 1, Body: []byte("nonsense")},
+		{Reason: store.DetailInvalid, Problem: "no detail", MessageID: "third", ReceiveCount: 10, Body: []byte(garbled), Answer: []byte("<html>Back soon")},
 	} {
 		require.NoError(t, w.log.Reject(t.Context(), r), i)
 	}
 
 	code, stdout, stderr := w.tool(t, "rejected", "list")
 	require.Zero(t, code, stderr)
-	require.Equal(t, 3, strings.Count(stdout, "\n"))
+	require.Equal(t, 4, strings.Count(stdout, "\n"))
 	require.Contains(t, stdout, "404 until the end")
+	require.NotContains(t, stdout, "<html>")
+
+	_, stdout, _ = w.tool(t, "rejected", "show", "3")
+	require.Contains(t, stdout, "\n\n"+garbled+"\n\nThe CAS API answered, instead of a detail:\n\n<html>Back soon\n")
+	_, stdout, _ = w.tool(t, "rejected", "show", "--json", "3")
+	var shown rejectedMessage
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	require.Equal(t, "<html>Back soon", shown.Answer)
+	require.Equal(t, garbled, shown.Body)
 
 	code, stdout, _ = w.tool(t, "rejected", "list", "--json", "--reason=malformed")
 	require.Zero(t, code)
@@ -243,13 +259,18 @@ func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
 
 	code, stdout, stderr = w.tool(t, "rejected", "replay", "--all")
 	require.Equal(t, service.ExitError, code)
-	require.Contains(t, stdout, "1 replayed, 1 failed")
+	require.Contains(t, stdout, "1 replayed, 2 failed")
+	require.Contains(t, stderr, "3: the CAS API answered 200")
 	require.Contains(t, stderr, fmt.Sprintf("%d: malformed", line.Sequence))
 	require.Equal(t, map[string]bool{id: true}, w.stored(t))
 
 	code, stdout, _ = w.tool(t, "rejected", "list")
 	require.Zero(t, code)
 	require.NotContains(t, stdout, "404", "what was replayed is hidden")
+	w.api.Fail(page, casapitest.Fault{})
+	code, _, stderr = w.tool(t, "rejected", "replay", "3")
+	require.Zero(t, code, stderr)
+	require.Equal(t, map[string]bool{id: true, later: true}, w.stored(t))
 	_, stdout, _ = w.tool(t, "rejected", "list", "--all")
 	require.Contains(t, stdout, "404")
 
@@ -297,6 +318,56 @@ func TestFilesAreImportedAndBadLinesNamed(t *testing.T) {
 	require.Contains(t, stderr, "none: no such file")
 }
 
+func TestAnImportOnATerminalShowsHowFarItIsAndNoLineForEachEvent(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	file := filepath.Join(t.TempDir(), "events.jsonl")
+	var lines strings.Builder
+	for range 50 {
+		_, message := w.event()
+		lines.WriteString(message + "\n")
+	}
+	lines.WriteString("nonsense\n")
+	require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
+
+	var screen bytes.Buffer
+	s := &session{cli: &cli{Log: command.Log{Level: "debug", Format: "text"}}, stderr: command.NewOutput(&screen), registry: prometheus.NewRegistry()}
+	s.CAS.DetailURLs = []string{w.api.URL()}
+	s.CAS.TokenURI, s.CAS.ClientID, s.CAS.ClientSecret = w.api.TokenURL(), casapitest.ClientID, casapitest.ClientSecret
+	require.NoError(t, s.warnOnly())
+	require.NoError(t, s.withIntake(t.Context(), w.log, func(intake *ingest.Intake) error {
+		var total tally
+		shown := &meter{to: &screen, total: &total, bar: newBar(&screen, sizeOf([]string{file}))}
+		im := &ingest.Importer{Intake: intake, InFlight: 16, Tries: 1}
+		err := importFile(t.Context(), im, file, &total, shown)
+		shown.close()
+		return err
+	}))
+	require.Contains(t, screen.String(), "100%")
+	require.Contains(t, screen.String(), "stored before")
+	require.Contains(t, screen.String(), file+":51: malformed")
+	require.NotContains(t, screen.String(), "NotificationReceived")
+	require.Len(t, w.stored(t), 50)
+
+	require.EqualValues(t, lines.Len(), sizeOf([]string{file}))
+	require.EqualValues(t, -1, sizeOf([]string{file, "-"}))
+}
+
+func TestAQueueThatLosesEventsIsRefused(t *testing.T) {
+	w := setup(t)
+	_, err := w.sqs.CreateQueue("brief", sqstest.QueueSettings{Retention: time.Minute, Visibility: time.Second})
+	require.NoError(t, err)
+	for name, value := range map[string]string{
+		"AWS_REGION": sqstest.Region, "AWS_ENDPOINT_URL_SQS": w.sqs.URL(), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+	} {
+		t.Setenv(name, value)
+	}
+	code, stdout, stderr := w.tool(t, "run", "--messaging-consumer-queue=brief", "--http-address=127.0.0.1:0")
+	require.Equal(t, service.ExitError, code, stdout)
+	require.Contains(t, stderr, "MESSAGING_CONSUMER_QUEUE is brief: the queue keeps a message for 1m0s only")
+	require.Contains(t, stderr, "1209600")
+}
+
 func TestWrongUsageIsExplained(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
@@ -306,7 +377,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		"log format":                     {"--log-format=xml"},
 		"MESSAGING_CONSUMER_QUEUE":       {"--messaging-consumer-detail-urls=https://cas.example"},
 		"MESSAGING_CONSUMER_DETAIL_URLS": {"run", "--messaging-consumer-queue=cas"},
-		`base URL "cas.example"`:         {"--messaging-consumer-queue=cas", "--messaging-consumer-detail-urls=cas.example", "--nats-url=nats://127.0.0.1:1"},
+		`DETAIL_URLS has "cas.example"`:  {"--messaging-consumer-queue=cas", "--messaging-consumer-detail-urls=cas.example", "--nats-url=nats://127.0.0.1:1"},
 		"say which to replay":            {"rejected", "replay"},
 		"--reason and --all":             {"rejected", "replay", "--reason=no-person", "--all"},
 		"is none of":                     {"rejected", "list", "--reason=x"},
@@ -317,6 +388,13 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		require.Contains(t, stderr.String(), want)
 	}
 	var stdout, stderr bytes.Buffer
+	require.Equal(t, service.ExitError, run(t.Context(), []string{"--http-address=8080", "--oauth2-token-uri=auth"}, &stdout, &stderr))
+	for _, variable := range []string{
+		"MESSAGING_CONSUMER_QUEUE", "AWS_REGION", "MESSAGING_CONSUMER_DETAIL_URLS", `OAUTH2_TOKEN_URI is "auth"`, "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET", `HTTP_ADDRESS is "8080"`,
+	} {
+		require.Contains(t, stderr.String(), variable, "all faults are named at once")
+	}
+	stdout.Reset()
 	require.Zero(t, run(t.Context(), []string{"--help"}, &stdout, &stderr))
 	require.Contains(t, stdout.String(), "STREAM_MAX_BYTES")
 }

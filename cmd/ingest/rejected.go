@@ -40,10 +40,11 @@ type rejectedMessage struct {
 	Receives int          `json:"receiveCount"`
 	Replayed bool         `json:"replayed"`
 	Body     string       `json:"body,omitempty"`
+	Answer   string       `json:"answer,omitempty"` // what came instead of the detail
 }
 
 func forMachines(m jetstream.RejectedMessage) rejectedMessage {
-	return rejectedMessage{m.Sequence, m.Stored, m.Reason, m.Problem, m.MessageID, m.ReceiveCount, m.Replayed, string(m.Body)}
+	return rejectedMessage{m.Sequence, m.Stored, m.Reason, m.Problem, m.MessageID, m.ReceiveCount, m.Replayed, string(m.Body), string(m.Answer)}
 }
 
 // Run lists the rejected messages in the order in which they were stored.
@@ -63,11 +64,11 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 			case err != nil:
 				return err
 			case m.Err != nil:
-				s.logger.ErrorContext(ctx, "not readable", "error", m.Err)
+				s.logger.ErrorContext(ctx, "a rejected message cannot be read", "error", m.Err)
 			case m.Replayed && !c.All, !matches(m):
 			case c.JSON:
 				brief := forMachines(m)
-				brief.Body = ""
+				brief.Body, brief.Answer = "", ""
 				_ = lines.Encode(brief)
 			default:
 				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, m.Replayed, m.Problem)
@@ -78,7 +79,8 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 	return errors.Join(err, table.Flush())
 }
 
-// Run shows one rejected message, its body last and as it came.
+// Run shows one rejected message, its body last and as it came, and then, where that is
+// why, the beginning of what the CAS API answered instead of the detail.
 func (c *showCommand) Run(ctx context.Context, s *session) error {
 	return s.withLog(ctx, func(log *jetstream.Log) error {
 		m, err := log.RejectedBySequence(ctx, c.Sequence)
@@ -93,6 +95,9 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		}
 		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\nreplayed  %t\n\n%s\n",
 			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, m.Replayed, m.Body)
+		if len(m.Answer) > 0 {
+			fmt.Fprintf(s.stdout, "\nThe CAS API answered, instead of a detail:\n\n%s\n", m.Answer)
+		}
 		return nil
 	})
 }
@@ -109,7 +114,7 @@ func (c *replayCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.withIntake(log, func(intake *ingest.Intake) error {
+		return s.withIntake(ctx, log, func(intake *ingest.Intake) error {
 			failed := 0
 			for _, m := range messages {
 				if err := s.replay(ctx, log, intake, m); err != nil {
@@ -165,7 +170,7 @@ func (s *session) replay(ctx context.Context, log *jetstream.Log, intake *ingest
 	if err != nil {
 		return err
 	}
-	s.logger.InfoContext(ctx, "replayed", "rejected", m.Sequence, "event", key.String(), "sequence", ack.Sequence, "duplicate", ack.Duplicate)
+	s.logger.InfoContext(ctx, "a rejected message was replayed", "rejected", m.Sequence, "event", key.String(), "sequence", ack.Sequence, "duplicate", ack.Duplicate)
 	return log.MarkReplayed(ctx, m.Sequence)
 }
 

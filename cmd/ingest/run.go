@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
@@ -20,21 +22,12 @@ type runCommand struct {
 // not answer: 7 s the service itself (ingest.Config.Stop), 1 s the connection to NATS,
 // 1 s the traces.
 func (c *runCommand) Run(ctx context.Context, s *session) error {
-	if c.Queue == "" {
-		return errors.New("no queue is named: set MESSAGING_CONSUMER_QUEUE to its name or URL")
-	}
-	if len(s.CAS.DetailURLs) == 0 {
-		return errors.New("no base URL for details is given: set MESSAGING_CONSUMER_DETAIL_URLS, such as https://cas.example.com")
-	}
-	details, closing, err := s.details()
-	if err != nil {
+	queue, queueErr := sqs.Open(ctx, sqs.Config{Queue: c.Queue})
+	details, detailsErr := s.client(ctx)
+	if err := errors.Join(queueErr, detailsErr, checkAddress(c.HTTPAddress)); err != nil {
 		return err
 	}
-	defer closing()
-	queue, err := sqs.Open(ctx, sqs.Config{Queue: c.Queue})
-	if err != nil {
-		return err
-	}
+	defer details.Close()
 	stopTracing, err := service.Tracing(ctx, "ingest")
 	if err != nil {
 		return err
@@ -58,16 +51,23 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	endpoints.Started(
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
-		service.Check{Name: "queue", Serving: true, Run: func(ctx context.Context) error {
-			_, err := queue.Limits(ctx)
-			return err
-		}},
+		service.Check{Name: "queue", Serving: true, Run: queue.Reachable},
 		service.Check{Name: "circuitBreaker", Run: consumer.Ready},
 	)
 	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())
-	err = consumer.Run(ctx)
-	s.logger.Info("stopped")
-	return err
+	if err := consumer.Run(ctx); err != nil {
+		return fmt.Errorf("MESSAGING_CONSUMER_QUEUE is %s: %w", c.Queue, err)
+	}
+	s.logger.InfoContext(ctx, "stopped")
+	return nil
+}
+
+// checkAddress checks where health, info and metrics are to be served.
+func checkAddress(address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("HTTP_ADDRESS is %q, want an address with a port, such as :8080", address)
+	}
+	return nil
 }
 
 // awaitLog connects to the log, for as long as it takes NATS to be there. No log and no

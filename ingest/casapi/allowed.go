@@ -1,6 +1,7 @@
 package casapi
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -18,9 +19,10 @@ type base struct {
 }
 
 // parseAllowed takes base URLs: http or https, with a host, without user, query and
-// fragment. A slash at the end means nothing.
+// fragment. A slash at the end means nothing. Every fault is named.
 func parseAllowed(urls []string) (allowed, error) {
 	var list allowed
+	var faults []error
 	for _, s := range urls {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
@@ -30,14 +32,15 @@ func parseAllowed(urls []string) (allowed, error) {
 			err = fmt.Errorf("it has a query")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("base URL %q for details: %w", s, err)
+			faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS has %q: %w", s, err))
+			continue
 		}
 		list = append(list, baseOf(u))
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("no base URL for details is given: set MESSAGING_CONSUMER_DETAIL_URLS, such as https://cas.example.com")
+	if len(list)+len(faults) == 0 {
+		return nil, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS is not set: give the base URLs that details may be fetched from, such as https://cas.example.com")
 	}
-	return list, nil
+	return list, errors.Join(faults...)
 }
 
 func baseOf(u *url.URL) base {

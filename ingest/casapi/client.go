@@ -14,8 +14,10 @@ import (
 	"casdelius/ingest"
 )
 
-// maxBody is the size of the largest detail that is taken, in bytes.
-const maxBody = 512 << 10
+const (
+	maxBody   = 512 << 10 // bytes of the largest detail that is taken
+	beginning = 64 << 10  // bytes that are read of a larger one
+)
 
 // Config says where details may come from and how to get a token. Only BaseURLs is
 // required.
@@ -38,12 +40,10 @@ type Client struct {
 
 var _ ingest.Details = (*Client)(nil)
 
-// New makes a client. It sends nothing yet.
+// New makes a client, or names all that is wrong with its configuration. It sends nothing
+// yet.
 func New(cfg Config) (*Client, error) {
-	bases, err := parseAllowed(cfg.BaseURLs)
-	if err != nil {
-		return nil, err
-	}
+	bases, basesErr := parseAllowed(cfg.BaseURLs)
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
@@ -61,10 +61,14 @@ func New(cfg Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	var tokensErr error
 	if cfg.TokenURL != "" {
-		c.tokens, err = newTokens(cfg, c.http)
+		c.tokens, tokensErr = newTokens(cfg, c.http)
 	}
-	return c, err
+	if err := errors.Join(basesErr, tokensErr); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close closes the connections that are idle.
@@ -141,14 +145,17 @@ func (c *Client) get(ctx context.Context, u *url.URL, t *token) (body []byte, st
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		return nil, resp.StatusCode, nil
 	}
-	if resp.ContentLength <= maxBody {
-		body, err = readAll(resp.Body, resp.ContentLength)
+	length := resp.ContentLength
+	if length > maxBody {
+		length = beginning
 	}
+	body, err = readAll(resp.Body, length)
 	switch {
 	case err != nil:
 		return nil, 0, c.unanswered(ctx, u, err)
 	case resp.ContentLength > maxBody || len(body) > maxBody:
-		return nil, 0, fault(ingest.DetailTooLarge, "the detail at %s has more than %d bytes", u, maxBody)
+		err := fmt.Errorf("the detail at %s has more than %d bytes", u, maxBody)
+		return nil, 0, &ingest.DetailError{Fault: ingest.DetailTooLarge, Err: err, Answer: body[:beginning]}
 	}
 	return body, resp.StatusCode, nil
 }

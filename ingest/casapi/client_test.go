@@ -231,15 +231,20 @@ func TestOnlyAllowedURLsAreAsked(t *testing.T) {
 func TestAWrongConfigurationIsNamed(t *testing.T) {
 	t.Parallel()
 	for want, cfg := range map[string]casapi.Config{
-		"MESSAGING_CONSUMER_DETAIL_URLS": {},
-		`base URL "cas.example.com"`:     {BaseURLs: []string{"cas.example.com"}},
-		"it has a query":                 {BaseURLs: []string{"https://cas.example.com/?x=y"}},
-		"OAUTH2_TOKEN_URI":               {BaseURLs: []string{"https://cas.example.com"}, TokenURL: "auth.example.com"},
-		"OAUTH2_CLIENT_SECRET":           {BaseURLs: []string{"https://cas.example.com"}, TokenURL: "https://auth.example.com", ClientID: "x"},
+		"MESSAGING_CONSUMER_DETAIL_URLS":    {},
+		`DETAIL_URLS has "cas.example.com"`: {BaseURLs: []string{"cas.example.com"}},
+		"it has a query":                    {BaseURLs: []string{"https://cas.example.com/?x=y"}},
+		"OAUTH2_TOKEN_URI":                  {BaseURLs: []string{"https://cas.example.com"}, TokenURL: "auth.example.com"},
+		"OAUTH2_CLIENT_SECRET":              {BaseURLs: []string{"https://cas.example.com"}, TokenURL: "https://auth.example.com", ClientID: "x"},
 	} {
 		_, err := casapi.New(cfg)
 		require.ErrorContains(t, err, want)
 	}
+	_, err := casapi.New(casapi.Config{BaseURLs: []string{"a", "https://cas.example.com", "ftp://b"}, TokenURL: "ftp://user:secret@auth"})
+	for _, want := range []string{`"a"`, `"ftp://b"`, "OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET"} {
+		require.ErrorContains(t, err, want, "all faults are named at once")
+	}
+	require.NotContains(t, err.Error(), ":secret@")
 }
 
 func FuzzNoURLLeavesTheAllowedPath(f *testing.F) {

@@ -35,12 +35,20 @@ type token struct {
 }
 
 func newTokens(cfg Config, client *http.Client) (*tokens, error) {
-	u, err := url.Parse(cfg.TokenURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		return nil, errors.New("the token endpoint is no plain http or https URL: check OAUTH2_TOKEN_URI")
+	var faults []error
+	switch u, err := url.Parse(cfg.TokenURL); {
+	case err != nil: // the error would name what may be a secret
+		faults = append(faults, errors.New("OAUTH2_TOKEN_URI is no URL"))
+	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil:
+		faults = append(faults, fmt.Errorf("OAUTH2_TOKEN_URI is %q, want a plain http or https URL without a user", u.Redacted()))
 	}
-	if cfg.ClientID == "" || cfg.ClientSecret == "" {
-		return nil, fmt.Errorf("the token endpoint %s needs credentials: set OAUTH2_CLIENT_ID and OAUTH2_CLIENT_SECRET", cfg.TokenURL)
+	for _, v := range []struct{ name, value string }{{"OAUTH2_CLIENT_ID", cfg.ClientID}, {"OAUTH2_CLIENT_SECRET", cfg.ClientSecret}} {
+		if v.value == "" {
+			faults = append(faults, fmt.Errorf("%s is not set: the token endpoint (OAUTH2_TOKEN_URI) needs it", v.name))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	return &tokens{
 		http:    client,

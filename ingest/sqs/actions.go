@@ -31,11 +31,10 @@ func (q *Queue) Delete(ctx context.Context, msgs []ingest.Message) error {
 	})
 }
 
-// SetVisibility hides up to 10 messages for d from now on (0 to 12 h, whole seconds,
-// rounded up; 0 shows them at once), but never beyond 12 h after their delivery, which
-// SQS would refuse. Messages for which it failed are named in an
-// [ingest.PartialError]; those that have used up their 12 h with
-// [ErrVisibilityUsedUp].
+// SetVisibility sets the visibility of up to 10 messages to d from now on (0 to 12 h,
+// whole seconds, rounded up; after 0 they are redelivered at once), but never beyond 12 h
+// after their delivery, which SQS would refuse. Messages for which it failed are named in
+// an [ingest.PartialError]; those that have used up their 12 h with [ErrVisibilityUsedUp].
 func (q *Queue) SetVisibility(ctx context.Context, msgs []ingest.Message, d time.Duration) error {
 	if d < 0 || d > maxVisibility {
 		return fmt.Errorf("set visibility: %v is not 0 to %v", d, maxVisibility)
@@ -72,7 +71,7 @@ func (q *Queue) SetVisibility(ctx context.Context, msgs []ingest.Message, d time
 	return withFailures(err, usedUp)
 }
 
-// left is for how long m can still be hidden.
+// left is how much visibility m can still be given.
 func left(m ingest.Message, now time.Time) time.Duration {
 	return maxVisibility - visibilityMargin - now.Sub(m.Received)
 }

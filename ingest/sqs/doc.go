@@ -15,8 +15,7 @@
 //     successful. An entry that SQS itself failed is tried again twice after a short
 //     pause; what then remains, and whatever SQS calls the sender's fault, is reported
 //     in an [ingest.PartialError].
-//   - SQS hides a message for at most 12 hours counted from its delivery, whatever is
-//     asked. SetVisibility asks for no more than is left of them, and for a message
+//   - SQS's limit on a message's visibility is 12 hours counted from its delivery. SetVisibility asks for no more than is left of them, and for a message
 //     that has used them up says [ErrVisibilityUsedUp].
 //
 // # Errors

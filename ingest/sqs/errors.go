@@ -15,9 +15,9 @@ import (
 	"casdelius/ingest"
 )
 
-// ErrVisibilityUsedUp says that a message cannot be hidden any longer, because 12
+// ErrVisibilityUsedUp says that a visibility cannot be extended any longer, because 12
 // hours have passed since it was delivered: SQS delivers it again.
-var ErrVisibilityUsedUp = errors.New("the 12 h for which SQS hides a message are used up")
+var ErrVisibilityUsedUp = errors.New("SQS's limit of 12 h on a message's visibility is used up")
 
 // busy are error codes of a service that works but not just now, whatever the HTTP
 // status they come with. The SDK's own list of throttling codes counts too.

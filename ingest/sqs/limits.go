@@ -14,9 +14,47 @@ import (
 	"casdelius/ingest"
 )
 
-// Limits reads the queue's redrive policy, visibility and retention. The dead-letter
-// queue is given by its name.
+// Limits reads the queue's redrive policy, visibility and retention, and the retention of
+// its dead-letter queue where the service's role may do that. The dead-letter queue is
+// given by its name.
 func (q *Queue) Limits(ctx context.Context) (ingest.Limits, error) {
+	limits, err := q.ownLimits(ctx)
+	if err == nil && limits.DeadLetterQueue != "" {
+		limits.DeadLetterRetention = q.retentionOf(ctx, limits.DeadLetterQueue)
+	}
+	return limits, err
+}
+
+// Reachable is nil if the queue answers.
+func (q *Queue) Reachable(ctx context.Context) error {
+	_, err := q.ownLimits(ctx)
+	return err
+}
+
+// retentionOf reads for how long another queue of the same account keeps a message, 0 if
+// that cannot be read: the rights that the service needs are on its own queue.
+func (q *Queue) retentionOf(ctx context.Context, name string) time.Duration {
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := q.client.GetQueueUrl(limited, &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		return 0
+	}
+	out, err := q.client.GetQueueAttributes(limited, &sqs.GetQueueAttributesInput{
+		QueueUrl:       found.QueueUrl,
+		AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameMessageRetentionPeriod},
+	})
+	if err != nil {
+		return 0
+	}
+	retention, err := period(out.Attributes, types.QueueAttributeNameMessageRetentionPeriod)
+	if err != nil {
+		return 0
+	}
+	return retention
+}
+
+func (q *Queue) ownLimits(ctx context.Context) (ingest.Limits, error) {
 	var out *sqs.GetQueueAttributesOutput
 	err := q.do(ctx, "read the settings of", callTimeout, func(ctx context.Context, url *string) (err error) {
 		out, err = q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{

@@ -21,7 +21,7 @@ const (
 	// longPoll is the longest that SQS waits for a message to arrive.
 	longPoll = 20 * time.Second
 
-	// maxVisibility is how long SQS hides a message at most, counted from its delivery.
+	// maxVisibility is SQS's limit on visibility, counted from a message's delivery.
 	maxVisibility = 12 * time.Hour
 
 	// visibilityMargin is kept from maxVisibility, because the delivery is timed here
@@ -61,17 +61,22 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
 	}
+	var regionErr error
 	if sdk.Region == "" {
-		return nil, errors.New("no AWS region is configured: set AWS_REGION to that of the queue")
+		regionErr = errors.New("AWS_REGION is not set: give the region of the queue")
 	}
-	return New(sqs.NewFromConfig(sdk), cfg)
+	queue, err := New(sqs.NewFromConfig(sdk), cfg)
+	if err := errors.Join(err, regionErr); err != nil {
+		return nil, err
+	}
+	return queue, nil
 }
 
 // New makes a queue over a client, of which it takes the options. It does not talk to
 // SQS.
 func New(client *sqs.Client, cfg Config) (*Queue, error) {
 	if cfg.Queue == "" {
-		return nil, errors.New("no queue is named: set MESSAGING_CONSUMER_QUEUE to its name or URL")
+		return nil, errors.New("MESSAGING_CONSUMER_QUEUE is not set: give the queue's name or URL")
 	}
 	if cfg.Pause < 0 {
 		return nil, fmt.Errorf("the pause of %v before failed entries are tried again is negative", cfg.Pause)

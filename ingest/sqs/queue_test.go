@@ -237,12 +237,27 @@ func TestLimitsAreThoseOfTheQueue(t *testing.T) {
 	got, err := b.queue.Limits(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, ingest.Limits{
-		MaxReceiveCount: 10, DeadLetterQueue: "dead", VisibilityTimeout: 30 * time.Second, Retention: 14 * 24 * time.Hour,
+		MaxReceiveCount: 10, DeadLetterQueue: "dead", DeadLetterRetention: 4 * 24 * time.Hour,
+		VisibilityTimeout: 30 * time.Second, Retention: 14 * 24 * time.Hour,
 	}, got)
 	got, err = open(t, b.Server, "dead").Limits(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, got.MaxReceiveCount, "a queue without a redrive policy never gives up")
 	require.Empty(t, got.DeadLetterQueue)
+}
+
+func TestTheRetentionOfADeadLetterQueueMayBeNobodysBusiness(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.receive(t, 1) // its URL is known from now on
+	b.FailCalls("GetQueueUrl", 1, http.StatusForbidden, "AccessDenied")
+	got, err := b.queue.Limits(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "dead", got.DeadLetterQueue)
+	require.Zero(t, got.DeadLetterRetention)
+	calls := b.Calls("GetQueueUrl")
+	require.NoError(t, b.queue.Reachable(t.Context()))
+	require.Equal(t, calls, b.Calls("GetQueueUrl"))
 }
 
 func TestAnOutageIsUnavailable(t *testing.T) {

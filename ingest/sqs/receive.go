@@ -12,8 +12,8 @@ import (
 	"casdelius/ingest"
 )
 
-// Receive waits up to 20 s for up to limit messages (1 to 10) and hides them for the
-// visibility given (1 s to 12 h, whole seconds, rounded up). No messages and no error:
+// Receive waits up to 20 s for up to limit messages (1 to 10) and gives them the
+// visibility (1 s to 12 h, whole seconds, rounded up). No messages and no error:
 // none came. A delivery without its receive count is an error, for the count decides
 // whether the message has another try.
 func (q *Queue) Receive(ctx context.Context, limit int, visibility time.Duration) ([]ingest.Message, error) {
@@ -100,8 +100,8 @@ func texts(attributes map[string]types.MessageAttributeValue) map[string]string 
 	return kept
 }
 
-// seconds is d in whole seconds, rounded up: what is hidden too briefly is delivered
-// twice.
+// seconds is d in whole seconds, rounded up: with too short a visibility a message is
+// delivered twice.
 func seconds(d time.Duration) int32 {
 	return int32((d + time.Second - 1) / time.Second) //nolint:gosec // callers bound d by 12 h
 }

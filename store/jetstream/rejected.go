@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ const (
 	headerProblem  = "cas-problem"
 	headerMessage  = "cas-message-id"
 	headerReceived = "cas-receive-count"
-	headerReplayed = "cas-replayed" // in a mark: the sequence that was replayed
+	headerAnswer   = "cas-answer-bytes" // how many bytes of the data, its last, are the answer that came instead of a detail
+	headerReplayed = "cas-replayed"     // in a mark: the sequence that was replayed
 	headerEncoding = "content-encoding"
 	encodingGzip   = "gzip"
 )
@@ -52,7 +54,8 @@ type RejectedMessage struct {
 
 // Reject stores a message that can never become an event, whole, and returns when it
 // is on disk. Its errors are those of [Log.Append]. The same message within an
-// hour is stored once. A body that does not fit into a message is compressed.
+// hour is stored once. The answer that came instead of a detail follows the body, and a
+// header says how long it is. What does not fit into a message is compressed.
 func (l *Log) Reject(ctx context.Context, r store.Rejection) error {
 	doing := fmt.Sprintf("store rejected message %q (%s)", clip(r.MessageID, 128), r.Reason)
 	msg := &nats.Msg{
@@ -64,8 +67,12 @@ func (l *Log) Reject(ctx context.Context, r store.Rejection) error {
 		},
 		Data: r.Body,
 	}
+	if len(r.Answer) > 0 {
+		msg.Data = slices.Concat(r.Body, r.Answer)
+		msg.Header.Set(headerAnswer, strconv.Itoa(len(r.Answer)))
+	}
 	if int64(msg.Size()+maxOverhead) > l.conn.MaxPayload() {
-		compressed, err := compress(r.Body)
+		compressed, err := compress(msg.Data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
@@ -215,6 +222,13 @@ func (m message) rejection() (store.Rejection, error) {
 		if r.Body, err = decompress(m.data); err != nil {
 			return store.Rejection{}, fmt.Errorf("compressed body: %w", err)
 		}
+	}
+	if text := m.header.Get(headerAnswer); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > len(r.Body) {
+			return store.Rejection{}, fmt.Errorf("header %s is %q, of %d bytes", headerAnswer, text, len(r.Body))
+		}
+		r.Body, r.Answer = r.Body[:len(r.Body)-n], r.Body[len(r.Body)-n:]
 	}
 	return r, nil
 }

@@ -40,6 +40,23 @@ func TestRejectedMessagesAreListedWhole(t *testing.T) {
 	}
 }
 
+func TestTheAnswerThatCameInsteadOfADetailIsKeptBesideTheMessage(t *testing.T) {
+	t.Parallel()
+	f := setupOn(t, natstest.Start(t, natstest.Options{MaxPayload: 64 << 10}))
+	want := []store.Rejection{
+		{Reason: store.DetailInvalid, MessageID: "short", Body: []byte("body"), Answer: []byte("<html>Back soon")},
+		{Reason: store.DetailInvalid, MessageID: "long", Body: []byte("body"), Answer: bytes.Repeat([]byte("Back soon. "), 6_000)},
+		{Reason: store.DetailInvalid, MessageID: "nothing but an answer", Body: []byte{}, Answer: []byte("{}")},
+	}
+	for _, r := range want {
+		require.NoError(t, f.log.Reject(t.Context(), r))
+	}
+	for i, r := range rejected(t, f.log) {
+		require.NoError(t, r.Err)
+		require.Equal(t, want[i], r.Rejection)
+	}
+}
+
 func TestAMessageRejectedTwiceIsListedOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// settlement is what is to happen to a message at the queue: deletion, or hiding for
-// a while.
+// settlement is what is to happen to a message at the queue: deletion, or a visibility
+// after which it is redelivered.
 type settlement struct {
-	delete bool
-	hide   time.Duration // where it is not deleted
+	delete     bool
+	visibility time.Duration // where it is not deleted
 }
 
-// settler gathers settlements of single messages into batch calls. A batch leaves
+// batchSettler gathers settlements of single messages into batch calls. A batch leaves
 // when it is full, or when its first message has waited for the linger.
-type settler struct {
+type batchSettler struct {
 	queue  Queue
 	linger time.Duration
 
@@ -32,14 +32,14 @@ type settling struct {
 	err      error
 }
 
-func newSettler(queue Queue, linger time.Duration) *settler {
-	return &settler{queue: queue, linger: linger, batches: map[settlement]*settling{}}
+func newBatchSettler(queue Queue, linger time.Duration) *batchSettler {
+	return &batchSettler{queue: queue, linger: linger, batches: map[settlement]*settling{}}
 }
 
 // settle returns when the queue has answered for m. A batch that fails in part fails
 // only for its own messages. The ctx of the call that fills or starts the batch is
 // used for all of it.
-func (s *settler) settle(ctx context.Context, m Message, what settlement) error {
+func (s *batchSettler) settle(ctx context.Context, m Message, what settlement) error {
 	s.mu.Lock()
 	b := s.batches[what]
 	if b == nil {
@@ -70,7 +70,7 @@ func (s *settler) settle(ctx context.Context, m Message, what settlement) error 
 }
 
 // close takes b off the batches being gathered; false if it left already.
-func (s *settler) close(what settlement, b *settling) bool {
+func (s *batchSettler) close(what settlement, b *settling) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batches[what] != b {
@@ -80,17 +80,17 @@ func (s *settler) close(what settlement, b *settling) bool {
 	return true
 }
 
-// settleTime bounds one batch call: what the queue has not taken by then is delivered
-// again.
+// settleTime bounds one batch call: what the queue has not taken by then is
+// redelivered.
 const settleTime = 4 * time.Second
 
-func (s *settler) send(ctx context.Context, what settlement, b *settling) {
+func (s *batchSettler) send(ctx context.Context, what settlement, b *settling) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	if what.delete {
 		b.err = s.queue.Delete(ctx, b.messages)
 	} else {
-		b.err = s.queue.SetVisibility(ctx, b.messages, what.hide)
+		b.err = s.queue.SetVisibility(ctx, b.messages, what.visibility)
 	}
 	close(b.sent)
 }
