@@ -192,7 +192,7 @@ func TestALedgerThatWasDroppedLeavesEveryRowAsItWas(t *testing.T) {
 	running.stop()
 
 	before := s.rows(t)
-	for _, table := range []string{"contact", "address", "address_memory", "conflict", "parked", "applied"} {
+	for _, table := range []string{"contact", "address", "address_term", "conflict", "parked", "applied"} {
 		_, err := s.delius.Pool.Exec(ctx, "delete from projection."+table)
 		require.NoError(t, err)
 	}
@@ -210,7 +210,7 @@ func TestOnHoldEverythingIsPlannedAndNothingWritten(t *testing.T) {
 	s.ingest(t)
 	holding := s.project(t, func(c *projector.Config) { c.Hold = true })
 	s.raiseAll(t, histories)
-	eventually(t, "everyone is planned", func() bool { return holding.counted(t, "projector_held_changes_total", "") > 0 })
+	eventually(t, "everyone is planned", func() bool { return holding.counted(t, "projector_hold_planned_changes_total", "") > 0 })
 	eventually(t, "the inbox is full", func() bool { return s.inboxComplete(t) })
 	holding.stop()
 	require.Empty(t, s.rows(t).contacts)

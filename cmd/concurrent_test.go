@@ -339,7 +339,7 @@ func (s *system) requireNoDeadlock(t *testing.T) {
 	require.Zero(t, deadlocks)
 }
 
-func TestAPersonWhomAPractitionerHoldsIsPutOffAndHoldsUpNobody(t *testing.T) {
+func TestAPersonWhomAPractitionerHoldsIsDeferredAndHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	histories := s.generate(t, storetest.Options{Seed: 3, People: 6})

@@ -135,7 +135,7 @@ func (l *large) project(b *testing.B, events []store.Event, rate int) (took []ti
 		first = events[:min(20, len(events)/2)] // until it runs
 	}
 	stream := &backlog{Log: projection.NewLog(l.log), fill: func() { publishAll(b, l.log, slices.Values(first)) }}
-	p, err := projector.New(stream, db, projector.Config{Logger: slog.New(slog.DiscardHandler), Committed: func(a projector.Applied, at time.Time) {
+	p, err := projector.New(stream, db.Ports(), projector.Config{Logger: slog.New(slog.DiscardHandler), Committed: func(a projector.Applied, at time.Time) {
 		mu.Lock()
 		defer mu.Unlock()
 		last = at

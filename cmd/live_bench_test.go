@@ -109,7 +109,7 @@ func projectLive(b *testing.B, events []store.Event) float64 {
 	var applied atomic.Int64
 	all := make(chan struct{})
 	stream := &backlog{Log: projection.NewLog(log), fill: func() { publishAll(b, log, slices.Values(events)) }}
-	p, err := projector.New(stream, db, projector.Config{Logger: quiet, Committed: func(a projector.Applied, _ time.Time) {
+	p, err := projector.New(stream, db.Ports(), projector.Config{Logger: quiet, Committed: func(a projector.Applied, _ time.Time) {
 		n := int64(0)
 		for _, d := range a.People {
 			n += int64(len(d.Applied))

@@ -256,7 +256,7 @@ func (l *large) copyAll(b *testing.B) (took time.Duration) {
 	tables := []string{ // what others refer to first
 		"projection.event", "projection.identity", "projection.applied",
 		"delius.contact", "delius.offender_address", "delius.audited_interaction",
-		"projection.contact", "projection.contact_seal", "projection.address", "projection.address_seal", "projection.address_memory",
+		"projection.contact", "projection.contact_fingerprint", "projection.address", "projection.address_fingerprint", "projection.address_term",
 	}
 	folder := b.TempDir()
 	file := func(table string) string { return filepath.Join(folder, table) }

@@ -23,7 +23,7 @@ var oddSettings = map[string]string{
 	"extra_float_digits": "-15", "bytea_output": "escape", "standard_conforming_strings": "off", "backslash_quote": "on",
 	"array_nulls": "off", "transform_null_equals": "on", "search_path": "odd", "row_security": "on",
 	"default_transaction_isolation": "serializable", "default_transaction_read_only": "on", "default_transaction_deferrable": "on",
-	"synchronous_commit": "off", "statement_timeout": "1ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms",
+	"synchronous_commit": "off", "statement_timeout": "7min", "lock_timeout": "7min", "idle_in_transaction_session_timeout": "7min",
 }
 
 func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
@@ -74,7 +74,7 @@ func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 	require.NoError(t, delius.AddPeople(ctx, []postgrestest.Person{{CRN: "X000001", Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}}}))
 	db, err := postgres.New(ctx, pool, postgres.Config{})
 	require.NoError(t, err)
-	p, err := projector.New(nil, db, projector.Config{})
+	p, err := projector.New(nil, db.Ports(), projector.Config{})
 	require.NoError(t, err)
 	referral, err := store.ParseReferral("00000000-0000-4000-8000-000000000001")
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 		ID: "1", Type: store.PersonArrived, Referral: referral, CRN: "X000001", Emitted: arrived, Source: "https://cas.example",
 		Body: []byte(`{"eventDetails":{"premises":{"addressLine1":"1 Łódź \\ 'Street","postcode":"AB1 2CD"},"arrivedAt":"2026-07-01T23:30:00Z","notes":"Zoë’s “key” – 5 €"}}`),
 	}}}))
-	report, err := p.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{referral}})
+	report, err := p.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{referral}})
 	require.NoError(t, err)
 	require.Empty(t, report.Failed)
 

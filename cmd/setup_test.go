@@ -203,7 +203,7 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	db, err := postgres.New(ctx, pool, postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond})
 	require.NoError(t, err)
 	log := s.connect(t, "projector")
-	p, err := projector.New(projection.NewLog(log), db, config)
+	p, err := projector.New(projection.NewLog(log), db.Ports(), config)
 	require.NoError(t, err)
 	i := start(t, "projector", p.Run, func() { _ = log.Close() }, pool.Close)
 	i.registry, i.ready = config.Registry.(*prometheus.Registry), db.Ready

@@ -9,6 +9,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/verify"
 	"casdelius/store/storetest"
 )
 
@@ -41,7 +42,7 @@ func TestVerifyFindsNoDamageWhileEventsAndEditsComeIn(t *testing.T) {
 
 // verifier gives a function that verifies everything as the program does, on
 // connections of its own.
-func (s *system) verifier(t *testing.T) func(repair bool) projector.Verdict {
+func (s *system) verifier(t *testing.T) func(repair bool) verify.Verdict {
 	t.Helper()
 	pool, err := projection.Connect(ctx, s.database, 2)
 	require.NoError(t, err)
@@ -50,15 +51,15 @@ func (s *system) verifier(t *testing.T) func(repair bool) projector.Verdict {
 	require.NoError(t, err)
 	log := s.connect(t, "verify")
 	t.Cleanup(func() { _ = log.Close() })
-	p, err := projector.New(projection.NewLog(log), db, projector.Config{Logger: s.said.logger("verify")})
+	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{Logger: s.said.logger("verify")})
 	require.NoError(t, err)
-	return func(repair bool) projector.Verdict {
-		verdict, err := p.Verify(ctx, projector.Verification{Repair: repair, Found: func(f projector.Finding) error {
-			if f.Severity == projector.Damaged && !repair {
+	return func(repair bool) verify.Verdict {
+		verdict, err := db.Verifier(projection.NewLog(log), p, verify.Verification{Selection: projector.Selection{Repair: repair}, Found: func(f verify.Finding) error {
+			if f.Severity == verify.Damaged && !repair {
 				t.Logf("%+v", f)
 			}
 			return nil
-		}})
+		}}).Run(ctx)
 		require.NoError(t, err)
 		return verdict
 	}

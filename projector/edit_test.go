@@ -42,7 +42,7 @@ func TestPractitionersEditsBetweenReconcilesAreKept(t *testing.T) {
 // look looks at everybody, due or not: an edit is noticed when its person is looked at,
 // and the twin always looks at all.
 func (r *rig) look(t require.TestingT, histories []storetest.History) {
-	report, err := r.Reconcile(ctx, projector.Pick{Referrals: referrals(histories)})
+	report, err := r.Reconcile(ctx, projector.Selection{Referrals: referrals(histories)})
 	require.NoError(t, err)
 	require.Empty(t, report.Failed)
 	r.twin.Project(time.Now())

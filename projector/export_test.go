@@ -1,4 +1,4 @@
 package projector
 
-// Searches has a token when the search for gaps is to begin at once.
-func (p *Projector) Searches() <-chan struct{} { return p.search }
+// Searches is signalled when a history was found to lack events.
+func (p *Projector) Searches() <-chan struct{} { return p.reconciler.search }

@@ -2,12 +2,51 @@ package projector
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"casdelius/store"
 )
+
+// Due is who is to be looked at.
+type Due interface {
+	// Due lists referrals that have been due since before a time, the longest first, and
+	// before them those whose parked contacts are to be tried again by now.
+	Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
+	// MarkDue marks referrals as due.
+	MarkDue(ctx context.Context, referrals []store.Referral) error
+	// Backlog counts what waits.
+	Backlog(ctx context.Context) (Backlog, error)
+}
+
+// Mender puts right what the inbox knows to be wrong with itself.
+type Mender interface {
+	// MarkForgotten marks referrals with an event that was never applied although nobody is to
+	// look at it. It returns how many there were.
+	MarkForgotten(ctx context.Context) (int, error)
+	// RestoreIdentities brings back whom the inbox's events name, where that was lost, and
+	// marks their referrals as due.
+	RestoreIdentities(ctx context.Context) error
+	// CorruptSequences are the sequences of events whose body is not what its checksum says, of
+	// some referrals, or of all if there are none.
+	CorruptSequences(ctx context.Context, referrals []store.Referral) ([]uint64, error)
+	// Restore makes the inbox have messages as the stream has them.
+	Restore(ctx context.Context, messages []store.Stored) error
+}
+
+// Backlog is what waits.
+type Backlog struct {
+	Due             int                    // referrals
+	OldestDue       time.Time              // since when the first of them is; zero if nobody is
+	Conflicts       int                    // ever recorded
+	OldestUnapplied time.Time              // when the log took it; zero if all is applied
+	Parked          map[string]ParkedCount // by cause
+}
+
+// ParkedCount is what is parked for one cause.
+type ParkedCount struct {
+	Count int
+	Since time.Time
+}
 
 // fillGaps reads what the inbox lacks up to a sequence (0: the stream's last) and
 // marks what was never applied. It returns the stream's last sequence as it was when
@@ -15,74 +54,45 @@ import (
 //
 // A gap comes from a database that was restored to an older day, from a consumer that
 // was deleted, or from rows that were lost; the consumer alone would never fill it.
-func (p *Projector) fillGaps(ctx context.Context, to uint64) (uint64, error) {
-	// The inbox before the stream: other projectors go on filling it meanwhile.
-	held, err := p.db.Last(ctx)
+func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
+	stream, err := l.filler.stream(ctx, false)
 	if err != nil {
-		return 0, err
-	}
-	stream, err := p.log.Stream(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the state of the stream: %w", err)
-	}
-	p.metrics.stream(stream)
-	if err := p.db.Attach(ctx, held, stream); err != nil {
 		return 0, err
 	}
 	if to == 0 {
 		to = stream.LastSequence
 	}
-	gaps, err := p.db.Missing(ctx, to)
+	gaps, err := l.filler.inbox.Missing(ctx, to)
 	if err != nil {
 		return 0, err
 	}
-	for _, gap := range gaps {
-		p.logger.Info("filling a gap in the inbox", "from", gap.From, "to", gap.To)
-		if err := p.fill(ctx, gap); err != nil {
+	if len(gaps) > 0 {
+		l.config.Logger.InfoContext(ctx, "filling gaps in the inbox", "gaps", len(gaps), "messages", Length(gaps), "from", gaps[0].From, "to", gaps[len(gaps)-1].To)
+		if err := l.filler.fill(ctx, fill{ranges: gaps, write: l.filler.inbox.Load}); err != nil {
 			return 0, err
 		}
-		p.metrics.gaps.Add(float64(gap.To - gap.From + 1))
+		l.metrics.gaps.Add(float64(Length(gaps)))
 	}
-	forgotten, err := p.db.MarkForgotten(ctx)
+	forgotten, err := l.mender.MarkForgotten(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if forgotten > 0 {
-		p.logger.Info("events in the inbox were never applied: their referrals are due again", "referrals", forgotten)
+		l.config.Logger.InfoContext(ctx, "events in the inbox were never applied: their referrals are due again", "referrals", forgotten)
 	}
 	return stream.LastSequence, nil
 }
 
-// fill reads one range of the stream into the inbox, in batches.
-func (p *Projector) fill(ctx context.Context, gap Range) error {
-	batch := make([]store.Stored, 0, fillBatch)
-	for message, err := range p.log.Read(ctx, gap.From, gap.To) {
-		if err != nil {
-			return fmt.Errorf("reading the stream from sequence %d: %w", gap.From, err)
-		}
-		if batch = append(batch, message); len(batch) == cap(batch) {
-			if err := p.put(ctx, batch); err != nil {
-				return err
-			}
-			batch = batch[:0]
-		}
-	}
-	return p.put(ctx, batch)
-}
-
-// fillBatch bounds the memory that filling the inbox takes.
-const fillBatch = 2000
-
 // keepSearching searches for gaps on a schedule, and at once when a history was found
-// to lack events. What came since the last search may still be in somebody's hands,
-// so it is left to the next.
-func (p *Projector) keepSearching(ctx context.Context) error {
-	stream, err := p.log.Stream(ctx)
+// to lack events. What came since the last search may still be in a lane, so it is left to
+// the next.
+func (l *Live) keepSearching(ctx context.Context) error {
+	stream, err := l.log.Stream(ctx)
 	if err != nil {
 		stream = Stream{}
 	}
 	settled := stream.LastSequence
-	ticker := time.NewTicker(p.config.Search)
+	ticker := time.NewTicker(l.config.Search)
 	defer ticker.Stop()
 	for {
 		to := settled
@@ -90,28 +100,20 @@ func (p *Projector) keepSearching(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-p.search:
+		case <-l.reconciler.search:
 			to = 0
 		}
-		last, err := p.fillGaps(ctx, to)
+		last, err := l.fillGaps(ctx, to)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrRetry), errors.Is(err, ErrUnavailable):
-			p.logger.Warn("the search for gaps has to wait", "error", err)
+		case isTransient(err):
+			l.config.Logger.WarnContext(ctx, "the search for gaps is tried again later", "error", err)
 		case err != nil:
 			return err
 		default:
 			settled = last
-			signal(p.wake)
+			signal(l.wake)
 		}
-	}
-}
-
-// signal leaves a token, unless one is there already.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

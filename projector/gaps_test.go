@@ -66,7 +66,7 @@ func (s *spoken) has(text string) bool {
 func (r *rig) runs(t *testing.T, log projector.Log) *spoken {
 	t.Helper()
 	said := &spoken{}
-	p, err := projector.New(log, r.db, projector.Config{
+	p, err := projector.New(log, r.db.Ports(), projector.Config{
 		Sweep: 5 * time.Millisecond, Search: 20 * time.Millisecond, Retry: time.Millisecond, Logger: slog.New(slog.NewTextHandler(said, nil)),
 	})
 	require.NoError(t, err)
@@ -87,27 +87,27 @@ var losses = map[string]struct {
 	says       string
 }{
 	"rows of the inbox": {
-		[]string{"delete from projection.event where sequence % 3 = 0"}, "filling a gap in the inbox",
+		[]string{"delete from projection.event where sequence % 3 = 0"}, "filling gaps in the inbox",
 	},
 	"the note of a duplicate": {
-		[]string{"delete from projection.other_sequence"}, "filling a gap in the inbox",
+		[]string{"delete from projection.other_sequence"}, "filling gaps in the inbox",
 	},
 	"everything since a day": {[]string{
 		"delete from projection.event where sequence > 5", "delete from projection.other_sequence where sequence > 5",
 		"delete from projection.applied where sequence > 5", "delete from projection.due",
 		"delete from projection.identity i where not exists (select from projection.event e where e.referral = i.referral)",
-		"delete from projection.contact", "delete from projection.contact_seal", "delete from projection.address", "delete from projection.address_seal",
-		"delete from projection.address_memory", "delete from delius.contact", "delete from delius.offender_address",
+		"delete from projection.contact", "delete from projection.contact_fingerprint", "delete from projection.address", "delete from projection.address_fingerprint",
+		"delete from projection.address_term", "delete from delius.contact", "delete from delius.offender_address",
 		"delete from projection.applied", "delete from projection.parked",
-	}, "filling a gap in the inbox"},
+	}, "filling gaps in the inbox"},
 	"that events were to be applied": {[]string{
 		"delete from projection.applied", "delete from projection.parked", "delete from projection.contact", "delete from projection.address",
-		"delete from projection.contact_seal", "delete from projection.address_seal", "delete from projection.address_memory",
+		"delete from projection.contact_fingerprint", "delete from projection.address_fingerprint", "delete from projection.address_term",
 		"delete from delius.contact", "delete from delius.offender_address",
 	}, "events in the inbox were never applied"},
 	"whom events name": {[]string{
 		"delete from projection.identity", "delete from projection.parked", "delete from projection.contact", "delete from projection.address",
-		"delete from projection.contact_seal", "delete from projection.address_seal", "delete from projection.address_memory",
+		"delete from projection.contact_fingerprint", "delete from projection.address_fingerprint", "delete from projection.address_term",
 		"delete from delius.contact", "delete from delius.offender_address",
 	}, "events in the inbox were never applied"},
 }
@@ -163,7 +163,7 @@ func (r *rig) whole(t *testing.T) bool {
 	require.NoError(t, err)
 	backlog, err := r.db.Backlog(ctx)
 	require.NoError(t, err)
-	forgotten, err := r.db.Neglected(ctx, nil)
+	forgotten, err := r.db.Unprocessed(ctx, nil)
 	require.NoError(t, err)
 	return len(gaps) == 0 && backlog.Due == 0 && len(forgotten) == 0
 }

@@ -110,14 +110,14 @@ func TestGapsAreRangesOfSequencesThatTheInboxDoesNotHave(t *testing.T) {
 func TestAnotherStreamOrAShorterOneIsRefused(t *testing.T) {
 	t.Parallel()
 	rig := setup(t, nil)
-	require.NoError(t, rig.db.Attach(ctx, 0, projector.Stream{Created: created}))
-	require.NoError(t, rig.db.Attach(ctx, 0, projector.Stream{Created: created}))
-	require.ErrorContains(t, rig.db.Attach(ctx, 0, projector.Stream{Created: created.Add(time.Second)}), "it is another stream")
+	require.NoError(t, rig.db.VerifyStream(ctx, 0, projector.Stream{Created: created}))
+	require.NoError(t, rig.db.VerifyStream(ctx, 0, projector.Stream{Created: created}))
+	require.ErrorContains(t, rig.db.VerifyStream(ctx, 0, projector.Stream{Created: created.Add(time.Second)}), "it is another stream")
 	e := history(t).Events[0].Event
 	require.NoError(t, rig.db.Put(ctx, rig.stream.add(e)))
 	held, err := rig.db.Last(ctx)
 	require.NoError(t, err)
-	require.ErrorContains(t, rig.db.Attach(ctx, held, projector.Stream{Created: created}), "the stream has lost messages")
+	require.ErrorContains(t, rig.db.VerifyStream(ctx, held, projector.Stream{Created: created}), "the stream has lost messages")
 }
 
 func TestWhatWasAppliedOfAnEventMovesToItsEarlierSequenceAlsoWhereThatIsKnown(t *testing.T) {

@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
@@ -14,20 +15,89 @@ import (
 	"casdelius/store"
 )
 
-// Live projection is one intake and several lanes. The intake fetches batches, puts
-// them into the inbox, and deals their referrals out by whom they name, so that a
-// person is always in the same lane and no two lanes want the same locks. A lane
-// reconciles what has piled up for it in one step: whoever came several times is
-// looked at once. A batch is acknowledged when every lane is done with its part.
+// Live follows the stream.
+//
+// It is one intake and several lanes. The intake fetches batches, puts them into the inbox,
+// and partitions their referrals by whom they name, so that a person is always in the same
+// lane and no two lanes want the same locks. A lane reconciles what has piled up for it in
+// one step: whoever came several times is looked at once. A batch is acknowledged when every
+// lane is done with its share.
+//
+// Beside them a sweep looks at whoever is due, and a search for gaps at what the inbox lacks.
+type Live struct {
+	log        Log
+	due        Due
+	mender     Mender
+	filler     *filler
+	reconciler *Reconciler
+	retry      retrier
+	metrics    *metrics
+	config     Config
+	wake       chan struct{} // holds a token when there is reason to sweep at once
+}
+
+// liveAttempts is how often a lane asks again for people whom somebody else has locked; the
+// others of the lane wait as well, so it asks often.
+const (
+	liveAttempts     = 30
+	longestLivePause = 2 // doublings of a millisecond
+)
+
+// Run projects until the context ends; see [Projector.Run].
+func (l *Live) Run(ctx context.Context) error {
+	follower, err := l.start(ctx)
+	if err != nil {
+		return nilIfStopped(ctx, err)
+	}
+	// Steps in hand may finish after the stop, but not for ever.
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(l.config.Grace, func() { cancel(errStopped) })
+	})
+	defer stop()
+	group, running := errgroup.WithContext(ctx)
+	l.follow(running, work, group, follower)
+	group.Go(func() error { return l.sweep(running, work) })
+	group.Go(func() error { return l.keepSearching(running) })
+	err = group.Wait()
+	if closed := follower.Close(); closed != nil {
+		l.config.Logger.WarnContext(ctx, "events in hand could not be released: they are redelivered after their wait", "error", closed)
+	}
+	return nilIfStopped(ctx, err)
+}
+
+// start fills the gaps and starts to follow the stream, again for as long as database or
+// stream are not there.
+func (l *Live) start(ctx context.Context) (follower Follower, err error) {
+	err = l.retry.do(ctx, "starting to project", func() error {
+		if _, err := l.fillGaps(ctx, 0); err != nil {
+			return err
+		}
+		if follower, err = l.log.Follow(ctx); err != nil {
+			return fmt.Errorf("following the stream: %w", err)
+		}
+		return nil
+	})
+	return follower, err
+}
+
+// nilIfStopped turns the error of a run that was told to stop into none.
+func nilIfStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
 
 // batch is what was fetched at once, until all lanes are done with it.
 type batch struct {
 	events []store.Stored
-	left   atomic.Int32 // parts that are not reconciled yet
+	left   atomic.Int32 // shares that are not reconciled yet
 }
 
-// part is the part of a batch that falls to one lane.
-type part struct {
+// share is the share of a batch that falls to one lane.
+type share struct {
 	of        *batch
 	referrals []store.Referral
 	traces    []trace.Link
@@ -35,11 +105,11 @@ type part struct {
 
 // follow starts the intake and the lanes. They end when ctx does; what is in hand then
 // is finished with the context work.
-func (p *Projector) follow(ctx, work context.Context, group *errgroup.Group, follower Follower) {
-	lanes := make([]chan part, p.config.Workers)
+func (l *Live) follow(ctx, work context.Context, group *errgroup.Group, follower Follower) {
+	lanes := make([]chan share, l.config.Workers)
 	for i := range lanes {
-		lanes[i] = make(chan part, 4)
-		group.Go(func() error { return p.lane(work, lanes[i], follower) })
+		lanes[i] = make(chan share, 4)
+		group.Go(func() error { return l.lane(work, lanes[i], follower) })
 	}
 	group.Go(func() error {
 		defer func() {
@@ -47,30 +117,30 @@ func (p *Projector) follow(ctx, work context.Context, group *errgroup.Group, fol
 				close(lane)
 			}
 		}()
-		return p.intake(ctx, work, lanes, follower)
+		return l.intake(ctx, work, lanes, follower)
 	})
 }
 
 // intake fills the inbox and the lanes.
-func (p *Projector) intake(ctx, work context.Context, lanes []chan part, follower Follower) error {
+func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Follower) error {
 	for attempt := 0; ; {
-		events, err := follower.Fetch(ctx, p.config.Batch)
+		events, err := follower.Fetch(ctx, l.config.Batch)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			p.logger.Warn("no events from the stream", "error", err)
-			if wait(ctx, p.config.Retry, attempt) != nil {
+			l.config.Logger.WarnContext(ctx, "no events from the stream", "error", err)
+			if l.retry.wait(ctx, attempt) != nil {
 				return nil
 			}
 			attempt++
 			continue
 		}
 		attempt = 0
-		if err := p.put(work, events); err != nil {
+		if err := l.filler.put(work, events); err != nil {
 			return errors.Join(err, follower.Release(events))
 		}
-		for i, next := range deal(events, len(lanes)) {
+		for i, next := range partition(events, len(lanes)) {
 			select {
 			case lanes[i] <- next:
 			case <-ctx.Done():
@@ -82,11 +152,11 @@ func (p *Projector) intake(ctx, work context.Context, lanes []chan part, followe
 
 var seed = maphash.MakeSeed()
 
-// deal divides a batch among the lanes, by whom an event names.
-func deal(events []store.Stored, lanes int) []part {
+// partition divides a batch among the lanes, by whom an event names.
+func partition(events []store.Stored, lanes int) []share {
 	all := &batch{events: events}
 	all.left.Store(int32(lanes)) //nolint:gosec // a handful
-	parts := make([]part, lanes)
+	shares := make([]share, lanes)
 	seen := map[store.Referral]bool{}
 	for i := range events {
 		e := &events[i]
@@ -98,69 +168,118 @@ func deal(events []store.Stored, lanes int) []part {
 		if name == "" {
 			name = string(e.NOMS)
 		}
-		lane := &parts[maphash.String(seed, name)%uint64(lanes)] //nolint:gosec // a handful
+		lane := &shares[maphash.String(seed, name)%uint64(lanes)] //nolint:gosec // a handful
 		lane.referrals = append(lane.referrals, e.Referral)
 	}
 	traces := links(events)
-	for i := range parts {
-		parts[i].of, parts[i].traces = all, traces
+	for i := range shares {
+		shares[i].of, shares[i].traces = all, traces
 	}
-	return parts
+	return shares
 }
 
-// lane reconciles its parts, as many at once as have piled up.
-func (p *Projector) lane(ctx context.Context, parts <-chan part, follower Follower) error {
-	for first := range parts {
-		hand := []part{first}
-		referrals, traces := append([]store.Referral{}, first.referrals...), first.traces
-	pile:
-		for len(referrals) < p.config.Batch {
-			select {
-			case next, open := <-parts:
-				if !open {
-					break pile
-				}
-				hand, referrals, traces = append(hand, next), append(referrals, next.referrals...), slices.Concat(traces, next.traces)
-			default:
-				break pile
-			}
+// lane reconciles its shares, as many at once as have piled up.
+func (l *Live) lane(ctx context.Context, shares <-chan share, follower Follower) error {
+	for first := range shares {
+		merged := merge(first, shares, l.config.Batch)
+		referrals, traces := []store.Referral{}, []trace.Link{}
+		for _, s := range merged {
+			referrals, traces = append(referrals, s.referrals...), append(traces, s.traces...)
 		}
 		step, end := span(ctx, traces, len(referrals))
-		err := p.take(step, referrals)
+		// Whoever is left is due: the sweep takes them.
+		_, err := l.reconciler.reconcileUntilFree(step, Selection{Referrals: referrals, Due: true, DryRun: l.config.Hold},
+			liveAttempts, longestLivePause, func(*Report) {})
 		end.End()
 		if err != nil {
 			return err
 		}
-		for _, done := range hand {
+		for _, done := range merged {
 			if done.of.left.Add(-1) > 0 {
 				continue
 			}
 			if err := follower.Ack(done.of.events); err != nil {
-				p.logger.Warn("events could not be acknowledged: they will come again", "error", err)
+				l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
 			}
 		}
 	}
 	return nil
 }
 
-// take reconciles the people of referrals that the inbox has. Somebody whom another
-// projector has in hand, or a practitioner, is left out: they are asked for again for
-// as long as that usually takes, then left to the sweep.
-func (p *Projector) take(ctx context.Context, referrals []store.Referral) error {
-	for attempt := 0; ; attempt++ {
-		report, err := p.Reconcile(ctx, Pick{Referrals: referrals, Due: true, DryRun: p.config.Hold})
-		if err != nil || p.config.Hold || attempt == insistence || report.PutOff == 0 && !report.Skipped {
-			return err
+// merge takes the first of a lane's shares together with what has piled up behind it.
+func merge(first share, shares <-chan share, most int) []share {
+	merged, n := []share{first}, len(first.referrals)
+	for n < most {
+		select {
+		case next, open := <-shares:
+			if !open {
+				return merged
+			}
+			merged, n = append(merged, next), n+len(next.referrals)
+		default:
+			return merged
 		}
-		// The others of the lane wait as well, so it asks often.
-		if err := wait(ctx, time.Millisecond, min(attempt, 2)); err != nil {
-			return err
+	}
+	return merged
+}
+
+// sweep reconciles whoever has been due for a while or is parked, on a schedule and
+// after gaps were filled. What became due just now is in the hands of the lanes.
+func (l *Live) sweep(ctx, work context.Context) error {
+	ticker := time.NewTicker(l.config.Sweep)
+	defer ticker.Stop()
+	var measured time.Time
+	for {
+		if !l.config.Hold {
+			if err := l.sweepOnce(ctx, work); err != nil {
+				return nilIfStopped(ctx, err)
+			}
+		}
+		if now := l.config.Now(); now.Sub(measured) >= 5*l.config.Sweep {
+			l.measure(ctx)
+			measured = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-l.wake:
 		}
 	}
 }
 
-// How often a lane, and a rebuild, ask again for people whom somebody else has in hand.
-const (
-	insistence = 30
-	patience   = 8
-)
+// sweepOnce goes on while there is somebody due who is not locked by another. Whoever is
+// stays for the next sweep, and in nobody's way.
+func (l *Live) sweepOnce(ctx, work context.Context) error {
+	var missed []store.Referral
+	for ctx.Err() == nil {
+		now := l.config.Now()
+		due, err := l.due.Due(work, now, now.Add(-l.config.Sweep), l.config.Batch, slices.Concat(l.reconciler.pauses.resting(now), missed))
+		if isTransient(err) {
+			l.metrics.retries.Inc()
+			l.config.Logger.WarnContext(ctx, "who is due could not be read: the next sweep asks again", "error", err)
+			return nil
+		}
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		report, err := l.reconciler.Reconcile(work, Selection{Referrals: due})
+		if err != nil {
+			return err
+		}
+		missed = append(missed, without(due, &report)...)
+	}
+	return nil
+}
+
+// measure refreshes the gauges.
+func (l *Live) measure(ctx context.Context) {
+	backlog, err := l.due.Backlog(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.config.Logger.WarnContext(ctx, "what waits could not be counted", "error", err)
+		}
+		return
+	}
+	l.metrics.backlog(backlog, l.config.Now())
+}

@@ -6,11 +6,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"casdelius/projector/delius"
+	"casdelius/store"
 )
 
 // metrics are what operators watch; every branch of the projector has one.
 type metrics struct {
-	events, unreadable, retries, failures, putOff, conflicts, gaps, planned prometheus.Counter
+	events, unreadable, retries, failures, deferred, conflicts, gaps, planned prometheus.Counter
 
 	telemetry, changes *prometheus.CounterVec
 	freshness          prometheus.Histogram
@@ -43,12 +44,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		events:     counter("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too."),
 		unreadable: counter("unreadable_total", "Messages of the stream that are no event."),
-		retries:    counter("retries_total", "Steps that were run again because the moment was bad."),
+		retries:    counter("retries_total", "Steps that were run again after a transient error: a lock timeout, a lost connection."),
 		failures:   counter("failures_total", "Referrals that met an unexpected error."),
-		putOff:     counter("put_off_total", "People put off because somebody else held one of their rows."),
+		deferred:   counter("deferred_total", "People deferred because somebody else had locked or changed one of their rows."),
 		conflicts:  counter("conflicts_total", "Values of people's that events have replaced."),
 		gaps:       counter("gap_messages_total", "Messages that the search for gaps brought in."),
-		planned:    counter("held_changes_total", "Rows that would have been written if the projector were not on hold."),
+		planned:    counter("hold_planned_changes_total", "Rows that would have been written if the projector were not on hold."),
 		telemetry:  counters("telemetry_total", "Telemetry events by name.", "name"),
 		changes:    counters("changes_total", "Rows written to Delius by kind.", "kind"),
 		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -67,8 +68,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	registry.MustRegister(m.freshness)
 	// What has not happened yet is 0, not absent: an alert on the first time needs that.
-	for _, name := range names {
-		m.telemetry.WithLabelValues(name)
+	for _, typ := range store.Types() {
+		m.telemetry.WithLabelValues(delius.TelemetryName(typ))
 	}
 	for _, kind := range []delius.ObservationKind{delius.ContactAlreadyExists, delius.StaffNotInTeam, delius.AdoptedDiffers} {
 		m.telemetry.WithLabelValues(string(kind))

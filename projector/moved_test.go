@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector"
+	"casdelius/projector/verify"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -60,7 +61,7 @@ func TestPersonCorrectedBackHasContactAndAddressAgain(t *testing.T) {
 	r.lookAgain(t)
 	assert.Equal(t, []string{"X100001 EAAR", "X100001 EADP", "X100001 P"}, r.standing(t))
 	assert.Empty(t, r.parked(t))
-	verification, err := r.Verify(ctx, projector.Verification{Grace: time.Millisecond})
+	verification, err := r.Verify(ctx, verify.Verification{Grace: time.Millisecond})
 	require.NoError(t, err)
 	assert.Zero(t, verification.Damaged)
 }
@@ -68,7 +69,7 @@ func TestPersonCorrectedBackHasContactAndAddressAgain(t *testing.T) {
 // lookAgain looks at the misnamed booking, parked or not, and holds that it agrees with
 // the twin and that the second diff is empty.
 func (r *rig) lookAgain(t require.TestingT) {
-	pick := projector.Pick{Referrals: []store.Referral{misnamed}}
+	pick := projector.Selection{Referrals: []store.Referral{misnamed}}
 	report, err := r.Reconcile(ctx, pick)
 	require.NoError(t, err)
 	require.Empty(t, report.Failed)

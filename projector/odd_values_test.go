@@ -42,7 +42,7 @@ func TestNoDateOrTimeOfARowStopsAnybody(t *testing.T) {
 
 					again := []store.Event{arrival(1, "again", store.PersonArrivedUpdated, 30, someone), arrival(2, "again", store.PersonArrivedUpdated, 30, another)}
 					r.put(t, again...)
-					for _, rebuild := range []projector.Rebuild{{DryRun: true}, {}} {
+					for _, rebuild := range []projector.Rebuild{{Selection: projector.Selection{DryRun: true}}, {}} {
 						tally, err := r.on(t, r.db).Rebuild(ctx, rebuild)
 						require.NoError(t, err)
 						require.Empty(t, tally.Failed)
@@ -50,7 +50,7 @@ func TestNoDateOrTimeOfARowStopsAnybody(t *testing.T) {
 					_, damaged, _ := r.verify(t, false)
 					require.Empty(t, damaged)
 					require.Empty(t, r.parked(t))
-					tally, err := r.on(t, r.db).Rebuild(ctx, projector.Rebuild{DryRun: true})
+					tally, err := r.on(t, r.db).Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{DryRun: true}})
 					require.NoError(t, err)
 					require.Zero(t, tally.Rows, "the second diff is empty")
 					if column == "created_datetime" {

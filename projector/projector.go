@@ -37,44 +37,18 @@ type Follower interface {
 	Close() error
 }
 
-// Inbox is the database's copy of the stream.
-type Inbox interface {
-	// Last is the highest sequence that the inbox holds, 0 if none.
-	Last(ctx context.Context) (uint64, error)
-	// Attach holds the inbox, whose highest sequence was held, against the stream.
-	Attach(ctx context.Context, held uint64, stream Stream) error
-	Put(ctx context.Context, messages []store.Stored) error
-	Missing(ctx context.Context, to uint64) ([]Range, error)
-	Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
-	MarkForgotten(ctx context.Context) (int, error)
-	Backlog(ctx context.Context) (Backlog, error)
-}
-
-// Database is the inbox and Delius.
-type Database interface {
-	Inbox
-	Loader
-	Roll
-	Inspector
-	Begin(ctx context.Context, pick Pick) (Step, error)
-}
-
 // Range is a range of stream sequences, both ends included.
 type Range struct{ From, To uint64 }
 
-// Backlog is what waits.
-type Backlog struct {
-	Due             int                    // referrals
-	OldestDue       time.Time              // since when the first of them is; zero if nobody is
-	Conflicts       int                    // ever recorded
-	OldestUnapplied time.Time              // when the log took it; zero if all is applied
-	Parked          map[string]ParkedCount // by cause
-}
-
-// ParkedCount is what is parked for one cause.
-type ParkedCount struct {
-	Count int
-	Since time.Time
+// Ports are what the workers call of the database, each by itself.
+type Ports struct {
+	Inbox  Inbox
+	Mender Mender
+	Due    Due
+	Steps  Steps
+	People People
+	Finder Finder
+	Locks  RebuildLocks
 }
 
 // Config says how the projector runs. A zero duration or number is its default.
@@ -129,30 +103,68 @@ func defaultTo[T ~int | ~int64](field *T, value T) {
 	}
 }
 
-// Projector makes what stands in Delius what the events say.
+// Projector makes what stands in Delius what the events say. Its workers [Live] and
+// [Rebuilder] share the one way into the inbox and the one way into Delius, the [Reconciler].
 type Projector struct {
-	log     Log
-	db      Database
-	config  Config
-	logger  *slog.Logger
-	metrics *metrics
-	wake    chan struct{} // holds a token when there is reason to sweep at once
-	search  chan struct{} // holds a token when a history was found to lack events
-	pauses  *pauses
-	losses  losses
+	reconciler *Reconciler
+	live       *Live
+	rebuilder  func(Rebuild) *Rebuilder
+	filler     *filler
 }
 
 // New makes a projector. It fails if the configuration cannot be.
-func New(log Log, db Database, config Config) (*Projector, error) {
+func New(log Log, ports Ports, config Config) (*Projector, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("projector configuration: %w", err)
 	}
+	metrics := newMetrics(config.Registry)
+	retry := retrier{pause: config.Retry, logger: config.Logger, metrics: metrics}
+	filler := &filler{log: log, inbox: ports.Inbox, retry: retry, logger: config.Logger, metrics: metrics}
+	reconciler := newReconciler(ports.Steps, retry, metrics, &config)
 	return &Projector{
-		log: log, db: db, config: config, logger: config.Logger,
-		metrics: newMetrics(config.Registry),
-		wake:    make(chan struct{}, 1),
-		search:  make(chan struct{}, 1),
-		pauses:  newPauses(config.Retry),
-		losses:  losses{of: map[store.Referral]string{}},
+		reconciler: reconciler, filler: filler,
+		live: &Live{log: log, due: ports.Due, mender: ports.Mender, filler: filler, reconciler: reconciler, retry: retry, metrics: metrics, config: config, wake: make(chan struct{}, 1)},
+		rebuilder: func(r Rebuild) *Rebuilder {
+			return newRebuilder(r, rebuilderParts{
+				people: ports.People, finder: ports.Finder, locks: ports.Locks, mender: ports.Mender, due: ports.Due,
+				filler: filler, reconciler: reconciler, retry: retry, config: &config,
+			})
+		},
 	}, nil
+}
+
+// Reconcile reconciles the people of the selected referrals: again where an error is
+// transient, and one referral after another where the batch met an unexpected error, so that
+// nobody is in anybody's way.
+func (p *Projector) Reconcile(ctx context.Context, selection Selection) (Report, error) {
+	return p.reconciler.Reconcile(ctx, selection)
+}
+
+// Run projects until the context ends: what the inbox lacks first, then everyone who
+// is due, then live. When told to stop it finishes what is in hand.
+func (p *Projector) Run(ctx context.Context) error { return p.live.Run(ctx) }
+
+// Healthy is nil unless every step of late was denied by an unexpected error, which it then
+// says.
+func (p *Projector) Healthy(context.Context) error { return p.reconciler.healthy() }
+
+// Rebuild fills the inbox from the stream and then reconciles whom r selects, while
+// live projection goes on. When it is interrupted, or the process is killed, the next
+// rebuild of everyone goes on where this one was.
+//
+// It raises no telemetry. People whom somebody else has locked for longer than a moment
+// are left due, as are those that met an unexpected error.
+func (p *Projector) Rebuild(ctx context.Context, r Rebuild) (Tally, error) {
+	return p.rebuilder(r).run(ctx)
+}
+
+// VerifyStream holds the inbox against the stream and gives its state: the inbox may not have
+// been filled from another one.
+func (p *Projector) VerifyStream(ctx context.Context) (Stream, error) {
+	return p.filler.stream(ctx, true)
+}
+
+// Retry runs f, in growing pauses, until it meets no transient error; doing says what for.
+func (p *Projector) Retry(ctx context.Context, doing string, f func() error) error {
+	return p.reconciler.retry.do(ctx, doing, f)
 }

@@ -62,7 +62,7 @@ func TestAnyOrderBatchesAndReconcilesGiveTheRowsOfTheTwin(t *testing.T) {
 // requireSettled reconciles everybody once more and holds that no row moves.
 func (r *rig) requireSettled(t require.TestingT, histories []storetest.History) {
 	before := r.rows(t)
-	report, err := r.Reconcile(ctx, projector.Pick{Referrals: referrals(histories)})
+	report, err := r.Reconcile(ctx, projector.Selection{Referrals: referrals(histories)})
 	require.NoError(t, err)
 	require.Zero(t, report.Changes)
 	require.Equal(t, before, r.rows(t))

@@ -3,7 +3,6 @@ package projector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"casdelius/projector/delius"
@@ -13,12 +12,10 @@ import (
 // Rebuild says who is to be made what the stream says, and how. The zero value is
 // everyone.
 type Rebuild struct {
-	CRNs      []store.CRN      // these people
-	Referrals []store.Referral // and the people of these
-	DryRun    bool             // plan only: the inbox is filled, nothing else is written
-	Restart   bool             // begin anew, also where a rebuild of everyone was interrupted
-	Rate      int              // events a second, in each of the two phases; 0: as fast as can be
-	By        string           // who runs it, for whoever wants to run another
+	Selection        // whom; DryRun: plan only, the inbox is filled, nothing else is written
+	Restart   bool   // begin anew, also where a rebuild of everyone was interrupted
+	Rate      int    // events a second, in each of the two phases; 0: as fast as can be
+	By        string // who runs it, for whoever wants to run another
 
 	// Progress is told how far it is, often.
 	Progress func(Progress)
@@ -27,9 +24,6 @@ type Rebuild struct {
 	// Planned is told, in a dry run, what would be written for each person in turn.
 	Planned func(Decision) error
 }
-
-// everyone says whether nobody is named.
-func (r *Rebuild) everyone() bool { return len(r.CRNs)+len(r.Referrals) == 0 }
 
 // Phase is a part of a rebuild.
 type Phase string
@@ -47,7 +41,7 @@ type Progress struct {
 	Changed     int // people
 }
 
-// Tally is what a rebuild came to since it was started or taken up.
+// Tally is what a rebuild came to since it was begun, by whichever process.
 type Tally struct {
 	Messages int // of the stream, that the inbox lacked or held altered
 	People   int // looked at; a referral of nobody's counts as one
@@ -114,164 +108,49 @@ type Bookmark struct {
 	Started time.Time // when it was begun, by whichever process
 	Person  int64     // everyone up to this offender is done
 	People  int       // how many that are
-	Changed int       // how many of them were changed
+	Tally   Tally     // what it came to up to here
 }
 
-// ErrClaimed is the error of a rebuild of everyone while another one runs. The error
+// ErrRebuildRunning is the error of a rebuild of everyone while another one runs. The error
 // says who runs it and since when.
-var ErrClaimed = errors.New("another rebuild is running")
+var ErrRebuildRunning = errors.New("another rebuild is running")
 
-// Claim is the right to rebuild everyone, which one process has at a time.
-type Claim interface {
-	// Reached keeps the place. It fails with [ErrClaimed] if the claim was lost.
-	Reached(ctx context.Context, place Bookmark) error
-	// Finish forgets the place: the next rebuild begins at the beginning.
+// RebuildLock is the exclusive right to rebuild everyone.
+type RebuildLock interface {
+	// Reached keeps the bookmark. It fails with [ErrRebuildRunning] if the lock was lost.
+	Reached(ctx context.Context, at Bookmark) error
+	// Finish drops the bookmark: the next rebuild begins at the beginning.
 	Finish(ctx context.Context) error
-	// Release gives the right back, and leaves the place to whoever goes on.
+	// Release gives the lock back, and leaves the bookmark to whoever goes on.
 	Release()
 }
 
-// Roll knows whom there is to reconcile.
-type Roll interface {
-	// Claim claims the right to rebuild everyone, and says where to go on.
-	Claim(ctx context.Context, by string, restart bool, now time.Time) (Claim, Bookmark, error)
-	// People are the offenders after one whom any event names, in order.
-	People(ctx context.Context, after int64) ([]int64, error)
-	// Behind are the referrals that are due and whose events name an offender up to one, in
+// RebuildLocks gives the rebuild lock.
+type RebuildLocks interface {
+	// LockRebuild takes the lock, and says where to go on.
+	LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (RebuildLock, Bookmark, error)
+}
+
+// People is who there is to reconcile.
+type People interface {
+	// OffendersAfter are the offenders after one whom any event names, in order.
+	OffendersAfter(ctx context.Context, after int64) ([]int64, error)
+	// DueUpTo are the referrals that are due and whose events name an offender up to one, in
 	// the order of these.
-	Behind(ctx context.Context, last int64) ([]store.Referral, error)
+	DueUpTo(ctx context.Context, last int64) ([]store.Referral, error)
 	// ReferralsOf are the referrals whose events name any of these offenders.
 	ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error)
 	// Unowned are the referrals whose events name nobody whom Delius knows.
 	Unowned(ctx context.Context) ([]store.Referral, error)
-	// Named are the referrals whose events name a CRN, or the person whose it is.
-	Named(ctx context.Context, crn store.CRN) ([]store.Referral, error)
-	// Stored says which of the referrals the inbox has events of.
-	Stored(ctx context.Context, referrals []store.Referral) ([]store.Referral, error)
-	// MarkDue leaves referrals to the next sweep.
-	MarkDue(ctx context.Context, referrals []store.Referral) error
 }
 
-// Rebuild fills the inbox from the stream and then reconciles whom r names, while
-// live projection goes on. When it is interrupted, or the process is killed, the next
-// rebuild of everyone goes on where this one was.
-//
-// It raises no telemetry. People whom somebody else holds for longer than a moment
-// are left due, as are those that met an unexpected error.
-func (p *Projector) Rebuild(ctx context.Context, r Rebuild) (Tally, error) {
-	w := newWalk(p, &r)
-	if r.everyone() && !r.DryRun {
-		if err := w.claim(ctx); err != nil {
-			return w.tally, err
-		}
-		defer w.held.Release()
-	}
-	if err := w.fill(ctx); err != nil {
-		return w.tally, fmt.Errorf("filling the inbox: %w", err)
-	}
-	if !r.everyone() {
-		referrals, err := w.named(ctx)
-		if err != nil {
-			return w.tally, err
-		}
-		return w.tally, w.referrals(ctx, referrals)
-	}
-	return w.tally, w.everyone(ctx)
-}
-
-// claim claims the right to rebuild everyone.
-func (w *walk) claim(ctx context.Context) error {
-	var err error
-	w.held, w.place, err = w.roll.Claim(ctx, w.o.By, w.o.Restart, w.config.Now())
-	if err != nil {
-		return err
-	}
-	if w.place.People > 0 {
-		w.logger.Debug("going on with the rebuild where it was", "started", w.place.Started, "people", w.place.People, "after", w.place.Person)
-		if w.o.Resumed != nil {
-			w.o.Resumed(w.place)
-		}
-	}
-	return nil
-}
-
-// named are the referrals of whom the rebuild names.
-func (w *walk) named(ctx context.Context) ([]store.Referral, error) {
-	stored, err := w.roll.Stored(ctx, w.o.Referrals)
-	if err != nil {
-		return nil, err
-	}
-	has := map[store.Referral]bool{}
-	for _, referral := range stored {
-		has[referral] = true
-	}
-	all := make([]store.Referral, 0, len(w.o.Referrals))
-	for _, referral := range w.o.Referrals {
-		if !has[referral] {
-			return nil, fmt.Errorf("no event of referral %s is in the stream", referral)
-		}
-		all = append(all, referral)
-	}
-	for _, crn := range w.o.CRNs {
-		named, err := w.roll.Named(ctx, crn)
-		if err != nil {
-			return nil, err
-		}
-		if len(named) == 0 {
-			return nil, fmt.Errorf("no event in the stream names %s", crn)
-		}
-		for _, referral := range named {
-			if !has[referral] {
-				has[referral] = true
-				all = append(all, referral)
-			}
-		}
-	}
-	return all, nil
-}
-
-// everyone reconciles everyone from where the rebuild was, then what is nobody's. Those
-// before that place who are due come first: the inbox may hold more of them than it did
-// when they were passed. Who becomes due from now on is live's.
-func (w *walk) everyone(ctx context.Context) error {
-	var behind []store.Referral
-	var err error
-	if w.place.Person > 0 {
-		if behind, err = w.roll.Behind(ctx, w.place.Person); err != nil {
-			return err
-		}
-	}
-	people, err := w.roll.People(ctx, w.place.Person)
-	if err != nil {
-		return err
-	}
-	unowned, err := w.roll.Unowned(ctx)
-	if err != nil {
-		return err
-	}
-	all := w.place.People + len(behind) + len(people) + len(unowned)
-	w.progress = Progress{Phase: Reconciling, Done: w.place.People, Total: all, Changed: w.place.Changed}
-	w.tell()
-	if len(behind) > 0 {
-		if err := w.rest(ctx, behind); err != nil {
-			return err
-		}
-	}
-	if err := w.people(ctx, people); err != nil {
-		return err
-	}
-	if err := w.rest(ctx, unowned); err != nil {
-		return err
-	}
-	if w.held != nil {
-		return w.held.Finish(ctx)
-	}
-	return nil
-}
-
-// referrals reconciles the people of referrals.
-func (w *walk) referrals(ctx context.Context, referrals []store.Referral) error {
-	w.progress = Progress{Phase: Reconciling, Total: len(referrals)}
-	w.tell()
-	return w.rest(ctx, referrals)
+// Finder finds whom a selection means.
+type Finder interface {
+	// ReferralsNaming are the referrals whose events name any of these CRNs, or the person
+	// whose it is.
+	ReferralsNaming(ctx context.Context, crns []store.CRN) ([]store.Referral, error)
+	// WithEvents says which of the referrals the inbox has events of.
+	WithEvents(ctx context.Context, referrals []store.Referral) ([]store.Referral, error)
+	// OffendersOf are the people of Delius who have these CRNs.
+	OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error)
 }

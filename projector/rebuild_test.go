@@ -15,6 +15,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
 	"casdelius/store/storetest"
@@ -126,8 +127,8 @@ func (r *rig) emptyInbox(t require.TestingT) {
 }
 
 // on is a projector with one worker on a database that may fail.
-func (r *rig) on(t require.TestingT, db projector.Database) *projector.Projector {
-	p, err := projector.New(r.stream, db, projector.Config{Workers: 1, Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+func (r *rig) on(t require.TestingT, db interface{ Ports() projector.Ports }) *projector.Projector {
+	p, err := projector.New(r.stream, db.Ports(), projector.Config{Workers: 1, Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	return p
 }
@@ -137,11 +138,16 @@ var errKilled = errors.New("killed")
 // fault is a database whose user is killed after a number of calls: no later one gets
 // through. Before every step something happens beside.
 type fault struct {
-	projector.Database
+	*postgres.Database
 	left   int // calls; negative for no end
 	beside func()
 
 	mu sync.Mutex
+}
+
+// Ports implements what on wants.
+func (f *fault) Ports() projector.Ports {
+	return projector.Ports{Inbox: f, Mender: f, Due: f, Steps: f, People: f.People, Finder: f.People, Locks: f}
 }
 
 func (f *fault) call() error {
@@ -174,18 +180,18 @@ func (f *fault) MarkDue(ctx context.Context, referrals []store.Referral) error {
 	return f.Database.MarkDue(ctx, referrals)
 }
 
-func (f *fault) Begin(ctx context.Context, pick projector.Pick) (projector.Step, error) {
+func (f *fault) Begin(ctx context.Context, selection projector.Selection) (projector.Step, error) {
 	f.beside()
 	if err := f.call(); err != nil {
 		return nil, err
 	}
-	step, err := f.Database.Begin(ctx, pick)
+	step, err := f.Database.Begin(ctx, selection)
 	return &faultyStep{step, f}, err
 }
 
-func (f *fault) Claim(ctx context.Context, by string, restart bool, now time.Time) (projector.Claim, projector.Bookmark, error) {
-	claim, place, err := f.Database.Claim(ctx, by, restart, now)
-	return &faultyClaim{claim, f}, place, err
+func (f *fault) LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
+	lock, at, err := f.Database.LockRebuild(ctx, by, restart, now)
+	return &faultyLock{lock, f}, at, err
 }
 
 type faultyStep struct {
@@ -201,16 +207,16 @@ func (s *faultyStep) Apply(ctx context.Context, decisions []projector.Decision, 
 	return applied, errors.Join(err, s.call())
 }
 
-type faultyClaim struct {
-	projector.Claim
+type faultyLock struct {
+	projector.RebuildLock
 	*fault
 }
 
-func (c *faultyClaim) Reached(ctx context.Context, place projector.Bookmark) error {
-	if err := c.call(); err != nil {
+func (l *faultyLock) Reached(ctx context.Context, at projector.Bookmark) error {
+	if err := l.call(); err != nil {
 		return err
 	}
-	return c.Claim.Reached(ctx, place)
+	return l.RebuildLock.Reached(ctx, at)
 }
 
 // generated are histories of many people, as they are in life.
@@ -246,8 +252,8 @@ func TestARebuildGoesOnWhereItWasKilled(t *testing.T) {
 	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "the second", Resumed: func(p projector.Bookmark) { from = p }})
 	require.NoError(t, err)
 	require.Positive(t, from.People)
-	require.Equal(t, len(histories)-from.People, tally.People)
-	require.Zero(t, tally.Messages, "the inbox was complete")
+	require.Equal(t, len(histories), tally.People, "of both runs together")
+	require.Equal(t, len(events), tally.Messages, "the inbox was complete")
 	rig.twin.Project(time.Now())
 	rig.requireTwin(t)
 
@@ -279,7 +285,7 @@ func TestASecondRebuildOfEveryoneSaysWhoRunsTheFirst(t *testing.T) {
 		_, second = rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 2 on host-b", Restart: true})
 	}})
 	require.NoError(t, err)
-	require.ErrorIs(t, second, projector.ErrClaimed)
+	require.ErrorIs(t, second, projector.ErrRebuildRunning)
 	require.ErrorContains(t, second, "process 1 on host-a runs it since 20")
 }
 
@@ -390,7 +396,7 @@ func TestARebuildMendsBodiesThatAreNotWhatTheirChecksumSays(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, tally.Messages)
 	require.Zero(t, tally.Rows)
-	broken, err := rig.db.Broken(ctx)
+	broken, err := rig.db.CorruptSequences(ctx, nil)
 	require.NoError(t, err)
 	require.Empty(t, broken)
 }
@@ -401,9 +407,9 @@ func TestARebuildOfOnePersonLeavesTheOthers(t *testing.T) {
 	rig := setup(t, histories)
 	rig.stream.add(events...)
 	p := rig.on(t, rig.db)
-	_, err := p.Rebuild(ctx, projector.Rebuild{CRNs: []store.CRN{histories[1].Person.CRN}})
+	_, err := p.Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{CRNs: []store.CRN{histories[1].Person.CRN}}})
 	require.NoError(t, err)
-	_, err = p.Rebuild(ctx, projector.Rebuild{Referrals: []store.Referral{histories[2].Events[0].Referral}})
+	_, err = p.Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{Referrals: []store.Referral{histories[2].Events[0].Referral}}})
 	require.NoError(t, err)
 	contacts, err := rig.delius.Contacts(ctx)
 	require.NoError(t, err)
@@ -413,9 +419,9 @@ func TestARebuildOfOnePersonLeavesTheOthers(t *testing.T) {
 	}
 	require.Equal(t, map[string]bool{string(histories[1].Person.CRN): true, string(histories[2].Person.CRN): true}, who)
 
-	_, err = p.Rebuild(ctx, projector.Rebuild{CRNs: []store.CRN{"Z999999"}})
+	_, err = p.Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{CRNs: []store.CRN{"Z999999"}}})
 	require.EqualError(t, err, "no event in the stream names Z999999")
-	_, err = p.Rebuild(ctx, projector.Rebuild{Referrals: []store.Referral{{1}}})
+	_, err = p.Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{Referrals: []store.Referral{{1}}}})
 	require.EqualError(t, err, "no event of referral 01000000-0000-0000-0000-000000000000 is in the stream")
 }
 
@@ -473,7 +479,7 @@ func TestAReaderSeesNothingOddDuringRebuilds(t *testing.T) {
 	var rebuild sync.WaitGroup
 	rebuild.Go(func() {
 		for range 3 {
-			p, err := projector.New(live, rig.db, projector.Config{Workers: 2, Logger: slog.New(slog.DiscardHandler)})
+			p, err := projector.New(live, rig.db.Ports(), projector.Config{Workers: 2, Logger: slog.New(slog.DiscardHandler)})
 			if err == nil {
 				_, err = p.Rebuild(ctx, projector.Rebuild{})
 			}
@@ -484,7 +490,7 @@ func TestAReaderSeesNothingOddDuringRebuilds(t *testing.T) {
 	})
 	for i := half; i < len(events); i++ {
 		require.NoError(t, rig.db.Put(ctx, live.messages[i:i+1]))
-		_, err := rig.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{events[i].Referral}, Due: true})
+		_, err := rig.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{events[i].Referral}, Due: true})
 		require.NoError(t, err)
 	}
 	rebuild.Wait()

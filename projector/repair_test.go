@@ -14,6 +14,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/verify"
 	"casdelius/store"
 )
 
@@ -62,7 +63,7 @@ func TestRepairLetsGoOfEventsThatTheStreamHasLost(t *testing.T) {
 	_, damaged, verdict := r.verify(t, false)
 	require.Equal(t, 4, verdict.Left)
 	for _, f := range damaged {
-		require.Equal(t, projector.Lost, f.Problem)
+		require.Equal(t, verify.Lost, f.Problem)
 		require.NotZero(t, f.Row)
 	}
 	require.Equal(t, string(someone), damaged[0].CRN)
@@ -89,7 +90,7 @@ func TestWhatTheStreamStillHasIsNotLost(t *testing.T) {
 	r.exec(t, "delete from projection.event")
 	_, damaged, _ := r.verify(t, false)
 	require.Len(t, damaged, 1)
-	require.Equal(t, projector.Missing, damaged[0].Problem)
+	require.Equal(t, verify.Missing, damaged[0].Problem)
 	r.verify(t, true)
 	require.Equal(t, []int64{1}, r.ids(t, "select distinct cardinality(events) from projection.contact"))
 }
@@ -102,7 +103,7 @@ func TestALossIsSearchedForOnce(t *testing.T) {
 	}
 	r.reconcile(t)
 	searched := func() bool {
-		_, err := r.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{booking(1)}})
+		_, err := r.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(1)}})
 		require.NoError(t, err)
 		select {
 		case <-r.Searches():
@@ -146,9 +147,9 @@ func TestRepairLeavesASecondContactThatAServiceWasNotAloneWith(t *testing.T) {
 	r.reconcile(t)
 	edited, damaged, _ := r.verify(t, true)
 	require.Len(t, edited, 1)
-	require.Equal(t, place{projector.InContacts, second[1]}, placeOf(edited[0]))
+	require.Equal(t, place{verify.InContacts, second[1]}, placeOf(edited[0]))
 	require.Len(t, damaged, 1)
-	require.Equal(t, place{projector.InContacts, second[2]}, placeOf(damaged[0]))
+	require.Equal(t, place{verify.InContacts, second[2]}, placeOf(damaged[0]))
 	require.Equal(t, second[:2], r.ids(t, "select contact_id from delius.contact where soft_deleted = 0 order by 1"))
 }
 
@@ -164,9 +165,9 @@ func TestARebuildThatGoesOnTakesWhatCameForThoseWhomItHadPassed(t *testing.T) {
 			r.stream.add(arrival(1, "first", store.PersonArrived, 0, someone), arrival(2, "second", store.PersonArrived, 0, another))
 			_, err := r.Rebuild(ctx, projector.Rebuild{})
 			require.NoError(t, err)
-			people, err := r.db.People(ctx, 0)
+			people, err := r.db.OffendersAfter(ctx, 0)
 			require.NoError(t, err)
-			killed, _, err := r.db.Claim(ctx, "killed", false, time.Now())
+			killed, _, err := r.db.LockRebuild(ctx, "killed", false, time.Now())
 			require.NoError(t, err)
 			require.NoError(t, killed.Reached(ctx, projector.Bookmark{Person: people[0], People: 1}))
 			killed.Release()
@@ -177,7 +178,7 @@ func TestARebuildThatGoesOnTakesWhatCameForThoseWhomItHadPassed(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 2, tally.People)
 			require.Equal(t, []string{"A000001 moved Street", "A000002 second Street"}, r.streets(t))
-			due, err := r.db.Behind(ctx, people[1])
+			due, err := r.db.DueUpTo(ctx, people[1])
 			require.NoError(t, err)
 			require.Empty(t, due)
 		})
@@ -205,11 +206,11 @@ func TestARepairSaysNothingAsTelemetry(t *testing.T) {
 	r := populated(t)
 	r.stream.add(arrival(1, "first", store.PersonArrived, 0, someone))
 	var said bytes.Buffer
-	p, err := projector.New(r.stream, r.db, projector.Config{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	p, err := projector.New(r.stream, r.db.Ports(), projector.Config{Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	require.NoError(t, err)
-	verdict, err := p.Verify(ctx, projector.Verification{Repair: true, Grace: time.Nanosecond})
+	verdict, err := r.db.Verifier(r.stream, p, verify.Verification{Selection: projector.Selection{Repair: true}, Grace: time.Nanosecond}).Run(ctx)
 	require.NoError(t, err)
-	require.Equal(t, projector.Verdict{Messages: 1, Damaged: 1}, verdict)
+	require.Equal(t, verify.Verdict{Messages: 1, Damaged: 1}, verdict)
 	require.NotContains(t, said.String(), "PersonArrived")
 }
 
@@ -219,8 +220,8 @@ func TestGoingThroughTheAddressesReadsNoneOfThemOften(t *testing.T) {
 	const rows, limit = 2000, 100
 	r.exec(t, `
 		insert into projection.address select gen_random_uuid(), n, '', '', '', '', '', '', null, null, false, '{}' from generate_series(1, $1::int) n`, rows)
-	r.exec(t, `insert into projection.address_memory select n, 'M', null, false, true from generate_series($1::int / 2, $1::int * 2) n`, rows)
-	r.exec(t, "analyze projection.address, projection.address_memory")
+	r.exec(t, `insert into projection.address_term select n, 'M', null, false, true from generate_series($1::int / 2, $1::int * 2) n`, rows)
+	r.exec(t, "analyze projection.address, projection.address_term")
 	config := r.delius.Pool.Config()
 	config.MaxConns = 1 // what it has read is known when it says so
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -232,12 +233,12 @@ func TestGoingThroughTheAddressesReadsNoneOfThemOften(t *testing.T) {
 		_, err := pool.Exec(ctx, "select pg_stat_force_next_flush()")
 		require.NoError(t, err)
 		require.NoError(t, pool.QueryRow(ctx, `
-			select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables where relname in ('address', 'address_memory')`).Scan(&n))
+			select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables where relname in ('address', 'address_term')`).Scan(&n))
 		return n
 	}
 	before, seen := read(), 0
 	for after := int64(0); ; {
-		last, n, err := db.Chunk(ctx, projector.InAddresses, nil, after, limit)
+		last, n, err := db.Chunk(ctx, verify.InAddresses, nil, after, limit)
 		require.NoError(t, err)
 		if n == 0 {
 			break
@@ -246,7 +247,7 @@ func TestGoingThroughTheAddressesReadsNoneOfThemOften(t *testing.T) {
 		after, seen = last, seen+n
 	}
 	require.Equal(t, 2*rows, seen)
-	all, err := db.Rows(ctx, projector.InAddresses, nil)
+	all, err := db.Rows(ctx, verify.InAddresses, nil)
 	require.NoError(t, err)
 	require.Equal(t, 2*rows, all)
 	require.Less(t, read()-before, 6*rows)

@@ -64,8 +64,8 @@ func newRig(t testing.TB) *rig {
 func (r *rig) begin(t require.TestingT, histories []storetest.History) {
 	for _, table := range []string{
 		"projection.stream", "projection.event", "projection.other_sequence", "projection.applied", "projection.identity",
-		"projection.due", "projection.contact", "projection.address", "projection.address_memory", "projection.contact_seal",
-		"projection.address_seal", "projection.conflict",
+		"projection.due", "projection.contact", "projection.address", "projection.address_term", "projection.contact_fingerprint",
+		"projection.address_fingerprint", "projection.conflict",
 		"projection.parked", "projection.rebuild", "delius.audited_interaction", "delius.contact", "delius.offender_address",
 		"delius.offender_manager", "delius.offender",
 	} {
@@ -89,7 +89,7 @@ func (r *rig) begin(t require.TestingT, histories []storetest.History) {
 
 // another is one more projector on the same database.
 func (r *rig) another(t require.TestingT, log projector.Log) *projector.Projector {
-	p, err := projector.New(log, r.db, projector.Config{
+	p, err := projector.New(log, r.db.Ports(), projector.Config{
 		Sweep: 20 * time.Millisecond, Search: 100 * time.Millisecond, Retry: time.Millisecond, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	require.NoError(t, err)
@@ -118,7 +118,7 @@ func (r *rig) project(t require.TestingT) {
 func (r *rig) reconcile(t require.TestingT) {
 	due, err := r.db.Due(ctx, time.Now(), time.Now(), 10_000, nil)
 	require.NoError(t, err)
-	report, err := r.Reconcile(ctx, projector.Pick{Referrals: due})
+	report, err := r.Reconcile(ctx, projector.Selection{Referrals: due})
 	require.NoError(t, err)
 	require.Empty(t, report.Failed)
 	require.Zero(t, report.Lost)

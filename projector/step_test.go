@@ -49,19 +49,19 @@ type taken struct {
 
 func (r *rig) take(t *testing.T, referrals ...store.Referral) taken {
 	t.Helper()
-	step, err := r.db.Begin(ctx, projector.Pick{Referrals: referrals})
+	step, err := r.db.Begin(ctx, projector.Selection{Referrals: referrals})
 	require.NoError(t, err)
 	t.Cleanup(func() { step.Rollback(ctx) })
 	people := step.People()
-	desired := make([]delius.Desired, len(people))
+	subjects := make([]projector.Subject, len(people))
 	for i := range people {
-		desired[i] = delius.Fold(people[i].Events)
+		subjects[i] = projector.Subject{Person: people[i], Desired: delius.Fold(people[i].Events)}
 	}
-	cases, references, err := step.Standing(ctx, desired)
+	references, err := step.LoadCurrent(ctx, subjects)
 	require.NoError(t, err)
 	decisions := make([]projector.Decision, len(people))
-	for i := range people {
-		decisions[i] = projector.Decision{Person: people[i], Outcome: delius.Diff(desired[i], cases[i], references)}
+	for i, s := range subjects {
+		decisions[i] = projector.Decision{Subject: s, Outcome: delius.Diff(s.Desired, s.Current, references)}
 	}
 	return taken{step, decisions}
 }
@@ -161,9 +161,9 @@ func TestAnAddressEnteredBetweenLookingAndWritingPutsItsPersonOff(t *testing.T) 
 			})
 			require.NoError(t, err)
 			applied := step.apply(t)
-			require.Equal(t, 1, applied.PutOff)
+			require.Equal(t, 1, applied.Deferred)
 			require.Len(t, applied.People, 1)
-			require.Equal(t, string(another), applied.People[0].Person.CRN)
+			require.Equal(t, another, applied.People[0].Person.CRN)
 			rig.reconcile(t)
 			require.Len(t, rig.ids(t, `select offender_id from delius.offender_address a
 				join delius.r_standard_reference_list s on s.standard_reference_list_id = a.address_status_id
@@ -186,7 +186,7 @@ func TestAContactWhoseURNWasChangedIsNotTakenForAnother(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, contacts, 3, "one for either booking, and the one that was changed")
 	require.Subset(t, contacts, changed)
-	report, err := rig.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{booking(1)}})
+	report, err := rig.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(1)}})
 	require.NoError(t, err)
 	require.Zero(t, report.Changes)
 }
@@ -201,11 +201,11 @@ func TestARowThatTheLedgerCannotTakeFailsItsReferralAlone(t *testing.T) {
 	rig.put(t, moved(1, someone, 1), moved(2, another, 0))
 	bounded, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	report, err := rig.Reconcile(bounded, projector.Pick{Referrals: []store.Referral{booking(1), booking(2)}})
+	report, err := rig.Reconcile(bounded, projector.Selection{Referrals: []store.Referral{booking(1), booking(2)}})
 	require.NoError(t, err)
 	require.Equal(t, []store.Referral{booking(1)}, report.Failed)
 	require.Len(t, report.People, 1)
-	require.Equal(t, string(another), report.People[0].Person.CRN)
+	require.Equal(t, another, report.People[0].Person.CRN)
 }
 
 func TestWhoeverHoldsAMemberOfStaffAndWaitsForUsIsNotKilled(t *testing.T) {

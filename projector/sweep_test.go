@@ -22,7 +22,7 @@ func TestWhoeverIsStuckKeepsNobodyElseFromBeingSwept(t *testing.T) {
 	_, err = practitioner.Exec(ctx, "select from delius.offender where crn = $1 for update", someone)
 	require.NoError(t, err)
 
-	p, err := projector.New(&quiet{stream: rig.stream}, rig.db, projector.Config{
+	p, err := projector.New(&quiet{stream: rig.stream}, rig.db.Ports(), projector.Config{
 		Sweep: time.Millisecond, Batch: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
@@ -52,10 +52,10 @@ func TestThePausesOfWhatIsParkedAreOfTheProjectorsClock(t *testing.T) {
 			rig := newRig(t)
 			rig.begin(t, nil)
 			now := time.Now().Add(ahead)
-			p, err := projector.New(rig.stream, rig.db, projector.Config{Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)})
+			p, err := projector.New(rig.stream, rig.db.Ports(), projector.Config{Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)})
 			require.NoError(t, err)
 			rig.put(t, moved(1, someone, 0))
-			_, err = p.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{booking(1)}})
+			_, err = p.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(1)}})
 			require.NoError(t, err)
 			require.Len(t, rig.parked(t), 1)
 
@@ -66,7 +66,7 @@ func TestThePausesOfWhatIsParkedAreOfTheProjectorsClock(t *testing.T) {
 			}
 			require.Empty(t, due(now))
 			require.Equal(t, []store.Referral{booking(1)}, due(now.Add(time.Second)))
-			n, err := rig.db.RetryParked(ctx, projector.Filter{}, now)
+			n, err := rig.db.RetryParked(ctx, projector.Selection{}, "", now)
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 			require.Equal(t, []store.Referral{booking(1)}, due(now))

@@ -11,53 +11,38 @@ import (
 	"casdelius/store"
 )
 
-// names are the telemetry events that operators know, by event type.
-var names = map[store.Type]string{
-	store.ApplicationSubmitted:     "ApplicationSubmitted",
-	store.ApplicationStatusUpdated: "ApplicationStatusUpdated",
-	store.ReferralSubmitted:        "ApplicationSubmitted",
-	store.BookingProvisionallyMade: "BookingProvisionallyMade",
-	store.BookingConfirmed:         "BookingConfirmed",
-	store.BookingCancelled:         "BookingCancelled",
-	store.BookingCancelledUpdated:  "BookingCancelledUpdated",
-	store.PersonArrived:            "PersonArrived",
-	store.PersonArrivedUpdated:     "PersonArrivedUpdated",
-	store.PersonDeparted:           "PersonDeparted",
-	store.PersonDepartedUpdated:    "PersonDepartedUpdated",
-}
-
-// tell reports a reconcile: telemetry for every event that was applied for the first
+// publish reports a reconcile: telemetry for every event that was applied for the first
 // time, unless it was applied by a rebuild; what operators should know of its rows; and
 // who was left out.
-func (p *Projector) tell(r Report, quiet bool) {
-	p.metrics.putOff.Add(float64(r.PutOff))
-	now := p.config.Now()
-	for i := range r.People {
-		p.tellLost(&r.People[i])
-		p.tellPerson(&r.People[i], now, quiet)
+func (r *Reconciler) publish(ctx context.Context, report Report, quiet bool) {
+	r.metrics.deferred.Add(float64(report.Deferred))
+	now := r.now()
+	for i := range report.People {
+		r.searchForLost(&report.People[i])
+		r.publishPerson(ctx, &report.People[i], now, quiet)
 	}
-	for i := range r.Plan {
-		p.tellLost(&r.Plan[i])
+	for i := range report.Plan {
+		r.searchForLost(&report.Plan[i])
 		if !quiet {
-			p.metrics.planned.Add(float64(len(r.Plan[i].Outcome.Changes)))
+			r.metrics.planned.Add(float64(len(report.Plan[i].Outcome.Changes)))
 		}
 	}
-	if p.config.Committed != nil && len(r.People) > 0 {
-		p.config.Committed(r.Applied, now)
+	if r.committed != nil && len(report.People) > 0 {
+		r.committed(report.Applied, now)
 	}
 }
 
-// tellLost has the inbox searched for gaps when a person's history is found to lack
+// searchForLost has the inbox searched for gaps when a person's history is found to lack
 // events: once, because what the search has not found the next one will not find either.
-func (p *Projector) tellLost(d *Decision) {
-	if p.losses.isNew(d.Person.Referrals, d.Outcome.Lost) {
-		signal(p.search)
+func (r *Reconciler) searchForLost(d *Decision) {
+	if r.losses.isNew(d.Person.Referrals, d.Outcome.Lost) {
+		signal(r.search)
 	}
 }
 
-func (p *Projector) tellPerson(d *Decision, now time.Time, quiet bool) {
+func (r *Reconciler) publishPerson(ctx context.Context, d *Decision, now time.Time, quiet bool) {
 	if len(d.Outcome.Lost) > 0 {
-		p.pauses.fail(d.Person.Referrals, now)
+		r.pauses.fail(d.Person.Referrals, now)
 		return
 	}
 	urns := map[string]bool{}
@@ -65,26 +50,26 @@ func (p *Projector) tellPerson(d *Decision, now time.Time, quiet bool) {
 		if quiet || f.Known {
 			continue
 		}
-		p.metrics.freshness.Observe(now.Sub(f.Stored).Seconds())
-		if name, known := names[f.Key.Type]; known {
+		r.metrics.freshness.Observe(now.Sub(f.Stored).Seconds())
+		if name := delius.TelemetryName(f.Key.Type); name != "" {
 			urns[delius.KindOf(f.Key.Type).URN(f.Key.Referral)] = true
-			p.metrics.telemetry.WithLabelValues(name).Inc()
-			p.logger.Info(name, "crn", d.Person.CRN, "eventType", string(f.Key.Type), "referral", f.Key.Referral.String(), "eventId", f.Key.ID)
+			r.metrics.telemetry.WithLabelValues(name).Inc()
+			r.logger.InfoContext(ctx, name, "crn", d.Person.CRN, "eventType", string(f.Key.Type), "referral", f.Key.Referral.String(), "eventId", f.Key.ID)
 		}
 	}
 	for _, n := range d.Outcome.Observations {
 		if quiet || n.Kind == delius.ContactAlreadyExists && !urns[n.URN] {
-			continue // told when it was first seen
+			continue // published when it was first seen
 		}
-		p.metrics.telemetry.WithLabelValues(string(n.Kind)).Inc()
-		p.logger.Info(string(n.Kind), "crn", d.Person.CRN, "urn", n.URN, "address", n.AddressID, "text", n.Text)
+		r.metrics.telemetry.WithLabelValues(string(n.Kind)).Inc()
+		r.logger.InfoContext(ctx, string(n.Kind), "crn", d.Person.CRN, "urn", n.URN, "address", n.AddressID, "text", n.Text)
 	}
 	for _, c := range d.Outcome.Conflicts {
-		p.metrics.conflicts.Inc()
-		p.logger.Warn("a person's value was replaced by the events: it is kept as a conflict", "crn", d.Person.CRN, "urn", c.URN, "address", c.AddressID, "field", c.Field)
+		r.metrics.conflicts.Inc()
+		r.logger.WarnContext(ctx, "a person's value was replaced by the events: it is kept as a conflict", "crn", d.Person.CRN, "urn", c.URN, "address", c.AddressID, "field", c.Field)
 	}
 	for _, c := range d.Outcome.Changes {
-		p.metrics.changes.WithLabelValues(kindOfChange(c)).Inc()
+		r.metrics.changes.WithLabelValues(kindOfChange(c)).Inc()
 	}
 }
 
@@ -125,16 +110,4 @@ func kindOfChange(c delius.Change) string {
 	default:
 		return "update-address"
 	}
-}
-
-// measure refreshes the gauges.
-func (p *Projector) measure(ctx context.Context) {
-	backlog, err := p.db.Backlog(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			p.logger.Warn("what waits could not be counted", "error", err)
-		}
-		return
-	}
-	p.metrics.backlog(backlog, p.config.Now())
 }

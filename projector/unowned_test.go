@@ -67,7 +67,7 @@ func TestWhoeverIsNotDueIsNotLookedAt(t *testing.T) {
 	rig := populated(t)
 	rig.put(t, moved(1, someone, 0))
 	rig.reconcile(t)
-	report, err := rig.Reconcile(ctx, projector.Pick{Referrals: []store.Referral{booking(1), booking(1)}, Due: true})
+	report, err := rig.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(1), booking(1)}, Due: true})
 	require.NoError(t, err)
 	require.Zero(t, report)
 }

@@ -1,6 +1,7 @@
 package projector_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -11,31 +12,37 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/verify"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
 
 // place names what a finding is about.
 type place struct {
-	in projector.Place
+	in verify.Place
 	at int64 // row or sequence
 }
 
-func placeOf(f projector.Finding) place {
-	if f.Place == projector.InInbox {
+func placeOf(f verify.Finding) place {
+	if f.Place == verify.InInbox {
 		return place{f.Place, int64(f.Sequence)}
 	}
 	return place{f.Place, f.Row}
 }
 
+// Verify verifies as v says.
+func (r *rig) Verify(ctx context.Context, v verify.Verification) (verify.Verdict, error) {
+	return r.db.Verifier(r.stream, r.Projector, v).Run(ctx)
+}
+
 // verify verifies everybody and gives the findings of each severity.
-func (r *rig) verify(t require.TestingT, repair bool) (edited, damaged []projector.Finding, verdict projector.Verdict) {
-	var left []projector.Finding
-	verdict, err := r.Verify(ctx, projector.Verification{
-		Repair: repair, Grace: time.Nanosecond,
-		Left: func(f projector.Finding) error { left = append(left, f); return nil },
-		Found: func(f projector.Finding) error {
-			if f.Severity == projector.Edited {
+func (r *rig) verify(t require.TestingT, repair bool) (edited, damaged []verify.Finding, verdict verify.Verdict) {
+	var left []verify.Finding
+	verdict, err := r.Verify(ctx, verify.Verification{
+		Selection: projector.Selection{Repair: repair}, Grace: time.Nanosecond,
+		Left: func(f verify.Finding) error { left = append(left, f); return nil },
+		Found: func(f verify.Finding) error {
+			if f.Severity == verify.Edited {
 				edited = append(edited, f)
 			} else {
 				damaged = append(damaged, f)
@@ -105,7 +112,7 @@ const (
 
 // damage does one thing, if there is something left to do it to.
 func (v *vandal) damage(t *rapid.T) {
-	pick := func(in projector.Place, query string) (int64, bool) {
+	pick := func(in verify.Place, query string) (int64, bool) {
 		ids := slices.DeleteFunc(v.ids(t, query), func(id int64) bool { return v.did[place{in, id}] || v.busy[place{in, id}] })
 		if len(ids) == 0 {
 			return 0, false
@@ -113,9 +120,9 @@ func (v *vandal) damage(t *rapid.T) {
 		return rapid.SampledFrom(ids).Draw(t, "which"), true
 	}
 	const (
-		untouched = `select contact_id from projection.contact_seal s join delius.contact c using (contact_id) join projection.contact using (contact_id)
+		untouched = `select contact_id from projection.contact_fingerprint s join delius.contact c using (contact_id) join projection.contact using (contact_id)
 			where c.row_version = s.row_version and c.last_updated_datetime = s.updated order by 1`
-		asLeft = `select offender_address_id from projection.address_seal s join delius.offender_address a using (offender_address_id)
+		asLeft = `select offender_address_id from projection.address_fingerprint s join delius.offender_address a using (offender_address_id)
 			where a.last_updated_datetime = s.updated order by 1`
 		own = `select l.offender_address_id from projection.address l join delius.offender_address a using (offender_address_id)
 			join delius.user_ u on u.user_id = a.created_by_user_id where a.soft_deleted = 0 and u.distinguished_name = 'Cas3AndDelius' order by 1`
@@ -129,65 +136,65 @@ func (v *vandal) damage(t *rapid.T) {
 		"lose event", "alter event", "lose other",
 	}).Draw(t, "damage"); what {
 	case "alter contact":
-		if id, ok := pick(projector.InContacts, untouched); ok {
-			v.alter(t, projector.InContacts, id, "delius.contact", "contact_id", rapid.SampledFrom(contactDamage).Draw(t, "how"))
+		if id, ok := pick(verify.InContacts, untouched); ok {
+			v.alter(t, verify.InContacts, id, "delius.contact", "contact_id", rapid.SampledFrom(contactDamage).Draw(t, "how"))
 		}
 	case "alter address":
-		if id, ok := pick(projector.InAddresses, asLeft); ok {
-			v.alter(t, projector.InAddresses, id, "delius.offender_address", "offender_address_id", rapid.SampledFrom(addressDamage).Draw(t, "how"))
+		if id, ok := pick(verify.InAddresses, asLeft); ok {
+			v.alter(t, verify.InAddresses, id, "delius.offender_address", "offender_address_id", rapid.SampledFrom(addressDamage).Draw(t, "how"))
 		}
 	case "alter event":
-		if sequence, ok := pick(projector.InInbox, events); ok {
-			v.alter(t, projector.InInbox, sequence, "projection.event", "sequence", rapid.SampledFrom(eventDamage).Draw(t, "how"))
+		if sequence, ok := pick(verify.InInbox, events); ok {
+			v.alter(t, verify.InInbox, sequence, "projection.event", "sequence", rapid.SampledFrom(eventDamage).Draw(t, "how"))
 		}
 	case "delete contact":
-		if id, ok := pick(projector.InContacts, live); ok {
+		if id, ok := pick(verify.InContacts, live); ok {
 			v.exec(t, "delete from delius.contact where contact_id = $1", id)
-			v.did[place{projector.InContacts, id}], v.gone = true, true
+			v.did[place{verify.InContacts, id}], v.gone = true, true
 		}
 	case "delete address":
-		if id, ok := pick(projector.InAddresses, asLeft); ok {
+		if id, ok := pick(verify.InAddresses, asLeft); ok {
 			v.exec(t, "delete from delius.offender_address where offender_address_id = $1", id)
-			v.did[place{projector.InAddresses, id}], v.gone = true, true
+			v.did[place{verify.InAddresses, id}], v.gone = true, true
 		}
 	case "copy contact":
-		if id, ok := pick(projector.InContacts, live); ok {
-			v.copy(t, projector.InContacts, id, copyContact)
+		if id, ok := pick(verify.InContacts, live); ok {
+			v.copy(t, verify.InContacts, id, copyContact)
 		}
 	case "copy address":
-		if id, ok := pick(projector.InAddresses, own); ok {
-			v.copy(t, projector.InAddresses, id, copyAddress)
+		if id, ok := pick(verify.InAddresses, own); ok {
+			v.copy(t, verify.InAddresses, id, copyAddress)
 		}
 	case "lose event":
-		if sequence, ok := pick(projector.InInbox, events); ok {
-			v.alter(t, projector.InInbox, sequence, "projection.event", "sequence", "")
+		if sequence, ok := pick(verify.InInbox, events); ok {
+			v.alter(t, verify.InInbox, sequence, "projection.event", "sequence", "")
 		}
 	case "lose other":
-		if sequence, ok := pick(projector.InInbox, others); ok {
-			v.alter(t, projector.InInbox, sequence, "projection.other_sequence", "sequence", "")
+		if sequence, ok := pick(verify.InInbox, others); ok {
+			v.alter(t, verify.InInbox, sequence, "projection.other_sequence", "sequence", "")
 		}
 	}
 }
 
 // follows says whether a finding is no damage of its own, but follows from that of an
 // event: what the inbox makes of the altered one, and copies that are the only ones left.
-func (v *vandal) follows(f projector.Finding) bool {
+func (v *vandal) follows(f verify.Finding) bool {
 	if v.did[placeOf(f)] {
 		return false
 	}
 	switch f.Problem {
-	case projector.Unnamed, projector.Extra, projector.Unapplied, projector.Unwritten:
+	case verify.Unnamed, verify.Extra, verify.Unapplied, verify.Unwritten:
 		return true
-	case projector.Missing:
+	case verify.Missing:
 		return slices.ContainsFunc(v.stream.messages, func(m store.Stored) bool {
-			return m.Key() == f.Event && m.Sequence < f.Sequence && v.did[place{projector.InInbox, int64(m.Sequence)}]
+			return m.Key() == f.Event && m.Sequence < f.Sequence && v.did[place{verify.InInbox, int64(m.Sequence)}]
 		})
 	}
 	return false
 }
 
 // alter runs an update, or a delete if there is none.
-func (v *vandal) alter(t require.TestingT, in projector.Place, id int64, table, key, set string) {
+func (v *vandal) alter(t require.TestingT, in verify.Place, id int64, table, key, set string) {
 	statement := "delete from " + table + " where " + key + " = $1"
 	if set != "" {
 		before, after := "", ""
@@ -203,7 +210,7 @@ func (v *vandal) alter(t require.TestingT, in projector.Place, id int64, table, 
 	v.did[place{in, id}] = true
 }
 
-func (v *vandal) copy(t require.TestingT, in projector.Place, id int64, statement string) {
+func (v *vandal) copy(t require.TestingT, in verify.Place, id int64, statement string) {
 	var double int64
 	require.NoError(t, v.delius.Pool.QueryRow(ctx, statement, id).Scan(&double))
 	v.did[place{in, double}] = true
@@ -279,14 +286,14 @@ func (r *rig) editSomething(t *rapid.T) {
 	want := place{}
 	switch {
 	case len(addresses) > 0 && rapid.Bool().Draw(t, "an address"):
-		want = place{projector.InAddresses, rapid.SampledFrom(addresses).Draw(t, "address")}
+		want = place{verify.InAddresses, rapid.SampledFrom(addresses).Draw(t, "address")}
 		require.NoError(t, r.delius.EditAddress(ctx, want.at, func(a *postgrestest.Address) {
 			if a.TelephoneNumber = "1"; rapid.Bool().Draw(t, "street") {
 				a.StreetName = "By hand"
 			}
 		}))
 	case len(contacts) > 0:
-		want = place{projector.InContacts, rapid.SampledFrom(contacts).Draw(t, "contact")}
+		want = place{verify.InContacts, rapid.SampledFrom(contacts).Draw(t, "contact")}
 		require.NoError(t, r.delius.EditContact(ctx, want.at, func(c *postgrestest.Contact) {
 			c.Notes += "\nBy hand"
 			c.SoftDeleted = rapid.IntRange(0, 4).Draw(t, "delete") == 0
@@ -296,7 +303,7 @@ func (r *rig) editSomething(t *rapid.T) {
 	}
 	edited, damaged, _ := r.verify(t, false)
 	require.Empty(t, damaged)
-	i := slices.IndexFunc(edited, func(f projector.Finding) bool { return placeOf(f) == want })
+	i := slices.IndexFunc(edited, func(f verify.Finding) bool { return placeOf(f) == want })
 	require.GreaterOrEqual(t, i, 0, "the edit is listed")
 	require.Equal(t, postgrestest.Practitioner, edited[i].By)
 	require.NotZero(t, edited[i].At)
@@ -319,7 +326,7 @@ func (r *rig) kept(t require.TestingT) kept {
 			k.contacts[c.ID] = c.Portable()
 		}
 	}
-	known = r.ids(t, "select offender_address_id from projection.address union select offender_address_id from projection.address_memory")
+	known = r.ids(t, "select offender_address_id from projection.address union select offender_address_id from projection.address_term")
 	for _, a := range rows.addresses {
 		if slices.Contains(known, a.ID) {
 			k.addresses[a.ID] = a.Portable()
@@ -342,7 +349,7 @@ func (r *rig) kept(t require.TestingT) kept {
 
 // requireAtRest holds that looking at everybody changes nothing.
 func (r *rig) requireAtRest(t require.TestingT, histories []storetest.History) {
-	report, err := r.Reconcile(ctx, projector.Pick{Referrals: referrals(histories), DryRun: true})
+	report, err := r.Reconcile(ctx, projector.Selection{Referrals: referrals(histories), DryRun: true})
 	require.NoError(t, err)
 	require.Zero(t, report.Lost)
 	require.Zero(t, report.Changes)

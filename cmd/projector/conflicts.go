@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"casdelius/cmd/internal/command"
-	"casdelius/projector"
+	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
-	"casdelius/store"
 )
 
 type conflictsCommand struct {
@@ -28,42 +27,25 @@ Examples:
   projector conflicts --crn X123456 --json`
 }
 
-// conflictLine is a conflict for machines.
-type conflictLine struct {
-	Number   int64     `json:"conflict"`
-	At       time.Time `json:"at"`
-	CRN      store.CRN `json:"crn"`
-	URN      string    `json:"urn,omitempty"`
-	Address  int64     `json:"addressId,omitempty"`
-	Field    string    `json:"field"`
-	Replaced string    `json:"replaced"`
-	With     string    `json:"with"`
-	Events   []string  `json:"events"`
-}
-
-func conflictOf(c projector.Conflict) conflictLine {
-	return conflictLine{c.Number, c.At, c.CRN, c.URN, c.AddressID, c.Field, c.Replaced, c.With, c.EventIDs}
-}
-
 // Run lists conflicts in the order in which they came about.
 func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
-	var filter projector.Filter
-	var err error
-	if filter.CRN, err = parseCRN(c.CRN); err != nil {
+	who, err := selectCRN(c.CRN)
+	if err != nil {
 		return err
 	}
-	if filter.Since, err = parseSince(c.Since, time.Now()); err != nil {
+	since, err := parseSince(c.Since, time.Now())
+	if err != nil {
 		return err
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		list, err := db.Conflicts(ctx, filter)
+		list, err := db.Conflicts(ctx, who, since)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
 			lines := json.NewEncoder(s.stdout)
 			for _, c := range list {
-				if err := lines.Encode(conflictOf(c)); err != nil {
+				if err := lines.Encode(c); err != nil {
 					return err
 				}
 			}
@@ -73,7 +55,7 @@ func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
 	})
 }
 
-func (s *session) writeConflicts(list []projector.Conflict) error {
+func (s *session) writeConflicts(list []inspect.Conflict) error {
 	if len(list) == 0 {
 		fmt.Fprintln(s.stdout, "no conflicts")
 		return nil

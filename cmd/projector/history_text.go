@@ -8,52 +8,52 @@ import (
 	"time"
 
 	"casdelius/cmd/internal/command"
-	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
 	"casdelius/store"
 )
 
-func (h *historyView) writeTimeline(w io.Writer) {
+func (h historyView) writeTimeline(w io.Writer) {
 	h.writeWho(w)
 	fmt.Fprint(w, "What an event changed is derived by folding the events up to it in the order in which CAS\n"+
 		"emitted them: no log of changes is kept. All times are London's.\n")
-	recorded := h.recorded()
-	for _, m := range h.moments() {
+	recorded := h.Recorded()
+	for _, m := range h.Moments() {
 		h.writeMoment(w, &m, recorded[m.Event.Key()])
 	}
 }
 
-func (h *historyView) writeWho(w io.Writer) {
+func (h historyView) writeWho(w io.Writer) {
 	events, referrals := 0, len(h.Referrals)
 	for _, e := range h.Events {
-		if h.only == nil || e.Referral == *h.only {
+		if h.Only == nil || e.Referral == *h.Only {
 			events++
 		}
 	}
 	of := ""
-	if h.only != nil {
+	if h.Only != nil {
 		referrals = 1
-		if h.CRN != "" {
-			of = " of " + string(h.CRN)
+		if h.Owner.CRN != "" {
+			of = " of " + string(h.Owner.CRN)
 		}
 	}
-	fmt.Fprintf(w, "%s%s: %s, %s\n", h.who, of, count(referrals, "referral"), count(events, "event"))
+	fmt.Fprintf(w, "%s%s: %s, %s\n", h.Who, of, count(referrals, "referral"), count(events, "event"))
 	switch {
 	case len(h.Outcome.Lost) > 0:
 		fmt.Fprintf(w, "NOTHING IS WRITTEN: the inbox lacks events of %s\n", strings.Join(h.Outcome.Lost, ", "))
 	case h.Due:
 		fmt.Fprintln(w, "Due: not all of it is in Delius yet.")
 	}
-	if h.Missing != "" {
-		fmt.Fprintf(w, "Parked, %s: %s.\n", h.Missing, h.Missing.Remedy())
+	if h.Owner.Cause != "" {
+		fmt.Fprintf(w, "Parked, %s: %s.\n", h.Owner.Cause, h.Owner.Cause.Remedy())
 	}
 }
 
-func (h *historyView) writeMoment(w io.Writer, m *delius.Moment, r projector.Recorded) {
+func (h historyView) writeMoment(w io.Writer, m *delius.Moment, r inspect.Recorded) {
 	e := m.Event
 	fmt.Fprintf(w, "\n%s\n", h.eventName(e.Key()))
 	fmt.Fprintf(w, "    received %s, stored %s, applied %s\n", london(e.Received), london(r.Stored), london(r.Applied))
-	if h.CRN != "" && m.CRN != "" && m.CRN != h.CRN {
+	if h.Owner.CRN != "" && m.CRN != "" && m.CRN != h.Owner.CRN {
 		fmt.Fprintf(w, "    by the events so far this is a referral of %s\n", m.CRN)
 	}
 	switch {
@@ -98,8 +98,8 @@ func writeField(w io.Writer, name string, lines []string) {
 	}
 }
 
-func (h *historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
-	fmt.Fprintf(w, "%s as of %s\n", h.who, london(upTo))
+func (h historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
+	fmt.Fprintf(w, "%s as of %s\n", h.Who, london(upTo))
 	fmt.Fprint(w, "What the events that CAS had emitted by then make. What people had edited by then, and\n"+
 		"addresses that are no CAS3 stay, are not known. All times are London's.\n")
 	if len(h.Outcome.Lost) > 0 {
@@ -122,21 +122,21 @@ func (h *historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time)
 	}
 }
 
-func (h *historyView) writeExplained(w io.Writer, all []delius.Explained) {
+func (h historyView) writeExplained(w io.Writer, all []delius.Explained) {
 	h.writeWho(w)
 	fmt.Fprint(w, "A number names the event that a field, or a line of the notes, comes from. \"-\" is a line that an\n"+
 		"event says but that does not stand, \"+\" one that no event says: a person's. All times are London's.\n")
 	for i := range all {
 		e := &all[i]
 		fmt.Fprintf(w, "\n%s: %s\n", e.Item, standsAs(e))
-		if parked := h.parkedOf(e.Item); parked != nil {
+		if parked := h.ParkedOf(e.Item); parked != nil {
 			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, command.Line(parked.Problem), parked.Cause.Remedy())
 		}
 		var notes footnotes
 		for _, f := range e.Fields {
 			notes.writeField(w, e, f)
 		}
-		for _, c := range h.conflictsOf(e) {
+		for _, c := range h.ConflictsOf(e) {
 			fmt.Fprintf(w, "    conflict on %s: the %s that a person had set, %s, was replaced by %s of event %s\n",
 				london(c.At), c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
 		}
@@ -220,7 +220,7 @@ func (n *footnotes) writeNotes(w io.Writer, e *delius.Explained, f delius.Explai
 }
 
 // eventName names an event and when it was emitted.
-func (h *historyView) eventName(k store.Key) string {
+func (h historyView) eventName(k store.Key) string {
 	for _, e := range h.Events {
 		if e.Key() == k {
 			return fmt.Sprintf("%s  %s %q of %s", london(e.Emitted), k.Type, k.ID, k.Referral)

@@ -64,7 +64,7 @@ func setup(t *testing.T) *world {
 	var err error
 	w.db, err = postgres.New(ctx, w.delius.Pool, postgres.Config{})
 	require.NoError(t, err)
-	w.projector, err = projector.New(nil, w.db, projector.Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
+	w.projector, err = projector.New(nil, w.db.Ports(), projector.Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	return w
 }
@@ -101,7 +101,7 @@ func (w *world) look() projector.Report {
 	w.now = w.now.AddDate(0, 0, 1)
 	due, err := w.db.Due(ctx, time.Now(), time.Now().Add(time.Minute), 1000, nil)
 	require.NoError(w.t, err)
-	report, err := w.projector.Reconcile(ctx, projector.Pick{Referrals: due})
+	report, err := w.projector.Reconcile(ctx, projector.Selection{Referrals: due})
 	require.NoError(w.t, err)
 	require.Empty(w.t, report.Failed)
 	return report

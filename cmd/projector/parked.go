@@ -12,8 +12,8 @@ import (
 	"casdelius/cmd/internal/command"
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
-	"casdelius/store"
 )
 
 type parkedCommands struct {
@@ -40,52 +40,14 @@ Examples:
   projector parked retry --cause staff-not-found`
 }
 
-// parkedLine is something parked, for machines.
-type parkedLine struct {
-	CRN      store.CRN    `json:"crn,omitempty"`
-	NOMS     store.NOMS   `json:"noms,omitempty"`
-	Referral string       `json:"referral"`
-	Kind     string       `json:"kind"` // contact, address or event
-	URN      string       `json:"urn"`
-	Event    *event       `json:"event,omitempty"`
-	Cause    delius.Cause `json:"cause"`
-	Problem  string       `json:"problem"`
-	Remedy   string       `json:"remedy"`
-	Since    time.Time    `json:"since"`
-	Age      int64        `json:"ageSeconds"`
-	Tries    int          `json:"tries"`
-	RetryAt  time.Time    `json:"retryAt,omitzero"`
-}
-
-func parkedLineOf(p *projector.Parked, now time.Time) parkedLine {
-	line := parkedLine{
-		CRN: p.CRN, NOMS: p.NOMS, Referral: p.Referral.String(), Kind: parkedKind(p), URN: p.URN, Cause: p.Cause, Problem: p.Problem,
-		Remedy: p.Cause.Remedy(), Since: p.Since, Age: int64(now.Sub(p.Since).Seconds()), Tries: p.Tries, RetryAt: p.RetryAt,
-	}
-	if len(p.Events) > 0 {
-		line.Event = &eventsOf(p.Events)[0]
-	}
-	return line
-}
-
-func parkedKind(p *projector.Parked) string {
-	switch {
-	case len(p.Events) > 0:
-		return "event"
-	case p.Address:
-		return "address"
-	}
-	return "contact"
-}
-
 // Run lists what is parked, the oldest first.
 func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
-	filter, err := parkedFilter(c.CRN, c.Cause)
+	who, cause, err := parkedSelection(c.CRN, c.Cause)
 	if err != nil {
 		return err
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		list, err := db.Parked(ctx, filter)
+		list, err := db.Parked(ctx, who, cause)
 		if err != nil {
 			return err
 		}
@@ -93,7 +55,7 @@ func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			lines := json.NewEncoder(s.stdout)
 			for i := range list {
-				if err := lines.Encode(parkedLineOf(&list[i], now)); err != nil {
+				if err := lines.Encode(list[i].Line(now)); err != nil {
 					return err
 				}
 			}
@@ -103,7 +65,7 @@ func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
 	})
 }
 
-func (s *session) writeParked(list []projector.Parked, now time.Time) error {
+func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
 	if len(list) == 0 {
 		fmt.Fprintln(s.stdout, "nothing is parked")
 		return nil
@@ -113,11 +75,11 @@ func (s *session) writeParked(list []projector.Parked, now time.Time) error {
 	for i := range list {
 		p := &list[i]
 		causes[p.Cause]++
-		who, what := string(p.CRN), p.URN
+		who, what := string(p.Owner.CRN), p.URN
 		if who == "" {
-			who = string(p.NOMS)
+			who = string(p.Owner.NOMS)
 		}
-		switch parkedKind(p) {
+		switch p.Kind() {
 		case "event":
 			what = fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
 		case "address":
@@ -162,15 +124,15 @@ func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 	if c.CRN == "" && c.Cause == "" && !c.All {
 		return errors.New("say what to retry: --crn, --cause or --all")
 	}
-	filter, err := parkedFilter(c.CRN, c.Cause)
+	who, cause, err := parkedSelection(c.CRN, c.Cause)
 	if err != nil {
 		return err
 	}
-	if c.Cause != "" && !filter.Cause.Retried() {
-		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", filter.Cause, filter.Cause.Remedy())
+	if c.Cause != "" && !cause.Retried() {
+		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", cause, cause.Remedy())
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		n, err := db.RetryParked(ctx, filter, time.Now())
+		n, err := db.RetryParked(ctx, who, cause, time.Now())
 		if err != nil {
 			return err
 		}
@@ -183,17 +145,18 @@ func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 	})
 }
 
-func parkedFilter(crn, cause string) (filter projector.Filter, err error) {
-	if filter.CRN, err = parseCRN(crn); err != nil {
-		return filter, err
+// parkedSelection is who and which cause is meant; a cause of "" is every one.
+func parkedSelection(crn, cause string) (who projector.Selection, of delius.Cause, err error) {
+	if who, err = selectCRN(crn); err != nil {
+		return who, "", err
 	}
-	filter.Cause = delius.Cause(cause)
-	if cause != "" && !slices.Contains(delius.Causes(), filter.Cause) {
+	of = delius.Cause(cause)
+	if cause != "" && !slices.Contains(delius.Causes(), of) {
 		names := make([]string, len(delius.Causes()))
 		for i, known := range delius.Causes() {
 			names[i] = string(known)
 		}
-		return filter, fmt.Errorf("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
+		return who, "", fmt.Errorf("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
 	}
-	return filter, nil
+	return who, of, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
 	"casdelius/store"
 )
 
@@ -29,13 +30,13 @@ func parkedThree(t *testing.T) *world {
 }
 
 // parked lists what is parked, by cause.
-func (w *world) parked(args ...string) map[delius.Cause]parkedLine {
+func (w *world) parked(args ...string) map[delius.Cause]inspect.ParkedLine {
 	w.t.Helper()
 	code, stdout, stderr := w.tool(append([]string{"parked", "--json"}, args...)...)
 	require.Zero(w.t, code, stderr)
-	all := map[delius.Cause]parkedLine{}
+	all := map[delius.Cause]inspect.ParkedLine{}
 	for d := json.NewDecoder(strings.NewReader(stdout)); d.More(); {
-		var line parkedLine
+		var line inspect.ParkedLine
 		require.NoError(w.t, d.Decode(&line))
 		all[line.Cause] = line
 	}
@@ -63,7 +64,7 @@ func TestParkedListsCausesAndWhatToDo(t *testing.T) {
 	require.Equal(t, "contact", staff.Kind)
 	require.Equal(t, 1, staff.Tries)
 	require.True(t, staff.RetryAt.After(staff.Since))
-	require.Equal(t, &event{store.PersonDeparted, referral(1).String(), "left"}, all[delius.BadDetail].Event)
+	require.Equal(t, &inspect.Event{Type: store.PersonDeparted, Referral: referral(1).String(), ID: "left"}, all[delius.BadDetail].Event)
 	require.Zero(t, all[delius.BadDetail].RetryAt)
 	require.Equal(t, store.NOMS("A9999AA"), all[delius.PersonNotFound].NOMS)
 

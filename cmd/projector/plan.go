@@ -10,8 +10,7 @@ import (
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
-	"casdelius/projector/delius"
-	"casdelius/store"
+	"casdelius/projector/inspect"
 )
 
 type planCommand struct{ selection }
@@ -40,15 +39,15 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	p, closeAll, err := s.projector(ctx, c.Workers)
+	p, err := s.worker(ctx, c.Workers)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer p.close()
 	meter := newMeter(s.stderr)
 	out := bufio.NewWriter(s.stdout)
 	r.DryRun = true
-	r.Planned = func(d projector.Decision) error { return c.show(out, rowsOf(&d)) }
+	r.Planned = func(d projector.Decision) error { return c.show(out, inspect.PlanOf(&d)) }
 	r.Progress = func(p projector.Progress) { meter.report(p) }
 	tally, err := p.Rebuild(ctx, r)
 	meter.close()
@@ -70,7 +69,7 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 }
 
 // show prints the rows of one person.
-func (c *planCommand) show(out io.Writer, rows []row) error {
+func (c *planCommand) show(out io.Writer, rows []inspect.PlanRow) error {
 	if !c.JSON {
 		return printPerson(out, rows)
 	}
@@ -85,120 +84,8 @@ func (c *planCommand) show(out io.Writer, rows []row) error {
 
 func (c *planCommand) total(out io.Writer, t *projector.Tally) error {
 	if c.JSON {
-		return json.NewEncoder(out).Encode(totalOf(t))
+		return json.NewEncoder(out).Encode(inspect.TotalOf(t))
 	}
 	_, err := fmt.Fprintf(out, "%d people checked, %d with changes: %d fields of %d rows. %s\n", t.People, t.Changed, t.Fields, t.Rows, asides(t))
 	return err
-}
-
-// row is one line of a plan: a field that would be written, or what else there is to
-// know about a person.
-type row struct {
-	What     string  `json:"what"` // kind of change or notice, "parked" or "lost"
-	CRN      string  `json:"crn,omitempty"`
-	URN      string  `json:"urn,omitempty"`
-	Referral string  `json:"referral,omitempty"`
-	Contact  int64   `json:"contactId,omitempty"`
-	Address  int64   `json:"addressId,omitempty"`
-	Field    string  `json:"field,omitempty"`
-	From     string  `json:"from"`
-	To       string  `json:"to"`
-	Why      string  `json:"why"`
-	Cause    string  `json:"cause,omitempty"`
-	Conflict bool    `json:"conflict"`
-	Events   []event `json:"events,omitempty"`
-}
-
-type event struct {
-	Type     store.Type `json:"type"`
-	Referral string     `json:"referral"`
-	ID       string     `json:"id"`
-}
-
-func eventsOf(keys []store.Key) []event {
-	events := make([]event, len(keys))
-	for i, k := range keys {
-		events[i] = event{k.Type, k.Referral.String(), k.ID}
-	}
-	return events
-}
-
-// total is the last line of a plan or rebuild.
-type total struct {
-	What           string `json:"what"`
-	People         int    `json:"people"`
-	Changed        int    `json:"peopleChanged"`
-	Rows           int    `json:"rows"`
-	Fields         int    `json:"fields"`
-	Conflicts      int    `json:"conflicts"`
-	AdoptedDiffers int    `json:"adoptedDiffers"`
-	Parked         int    `json:"parked"`
-	Left           int    `json:"leftDue"`
-	Lost           int    `json:"peopleLackingEvents"`
-	Failed         int    `json:"failed"`
-}
-
-func totalOf(t *projector.Tally) total {
-	return total{"total", t.People, t.Changed, t.Rows, t.Fields, t.Conflicts, t.AdoptedDiffers, t.Parked, t.Left, t.Lost, len(t.Failed)}
-}
-
-// rowsOf are the rows of one person's plan.
-func rowsOf(d *projector.Decision) (rows []row) {
-	for _, change := range d.Outcome.Changes {
-		rows = append(rows, fieldsOf(d.Person.CRN, change)...)
-	}
-	for _, n := range d.Outcome.Observations {
-		of := row{What: noticeNames[n.Kind], CRN: d.Person.CRN, URN: n.URN, Address: n.AddressID, Why: n.Text}
-		if len(n.Fields) == 0 {
-			rows = append(rows, of)
-		}
-		for _, f := range n.Fields {
-			rows = append(rows, of.with(f))
-		}
-	}
-	for _, p := range d.Outcome.Parked {
-		what := "parked"
-		if p.Address {
-			what = "parked-address"
-		}
-		rows = append(rows, row{
-			What: what, CRN: d.Person.CRN, URN: p.URN, Referral: p.Referral.String(), Cause: string(p.Cause), Why: p.Problem, Events: eventsOf(p.Events),
-		})
-	}
-	for _, lost := range d.Outcome.Lost {
-		rows = append(rows, row{What: "lost", CRN: d.Person.CRN, Why: "the history lacks events that were applied once: " + lost})
-	}
-	return rows
-}
-
-var noticeNames = map[delius.ObservationKind]string{
-	delius.ContactAlreadyExists: "contact-already-exists",
-	delius.StaffNotInTeam:       "staff-not-in-team",
-	delius.AdoptedDiffers:       "adopted-differs",
-}
-
-// with is the row for one field.
-func (r row) with(f delius.Field) row {
-	r.Field, r.From, r.To, r.Why, r.Conflict, r.Events = f.Name, f.From, f.To, f.Reason, f.Conflict, eventsOf(f.Events)
-	return r
-}
-
-// fieldsOf are the rows of one change.
-func fieldsOf(crn string, change delius.Change) []row {
-	of := row{CRN: crn}
-	switch c := change.(type) {
-	case *delius.InsertContact:
-		of.What, of.URN, of.Referral = "insert-contact", c.Row.URN, c.Applied.Referral.String()
-	case *delius.UpdateContact:
-		of.What, of.URN, of.Contact = "update-contact", c.Row.URN, c.Row.ID
-	case *delius.InsertAddress:
-		of.What, of.Referral = "insert-address", c.Applied.Booking.String()
-	case *delius.UpdateAddress:
-		of.What, of.Address = "update-address", c.Row.ID
-	}
-	rows := make([]row, 0, len(change.Why()))
-	for _, f := range change.Why() {
-		rows = append(rows, of.with(f))
-	}
-	return rows
 }

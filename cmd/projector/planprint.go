@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"casdelius/cmd/internal/command"
+	"casdelius/projector/inspect"
 )
 
 // printPerson prints one person's part of a plan for people to read: nothing if there
 // is nothing to say.
-func printPerson(out io.Writer, rows []row) error {
+func printPerson(out io.Writer, rows []inspect.PlanRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -19,19 +20,19 @@ func printPerson(out io.Writer, rows []row) error {
 	fmt.Fprintln(&b, cmp.Or(rows[0].CRN, "referral "+rows[0].Referral))
 	subject := ""
 	for i := range rows {
-		if next := rows[i].subject(); next != subject {
+		if next := subjectOf(&rows[i]); next != subject {
 			subject = next
 			fmt.Fprintf(&b, "  %s\n", subject)
 		}
-		rows[i].print(&b)
+		printRow(&b, &rows[i])
 	}
 	fmt.Fprintln(&b)
 	_, err := io.WriteString(out, b.String())
 	return err
 }
 
-// subject is what the row is about.
-func (r *row) subject() string {
+// subjectOf is what the row is about.
+func subjectOf(r *inspect.PlanRow) string {
 	words := []string{r.What}
 	switch {
 	case r.Contact != 0:
@@ -49,7 +50,7 @@ func (r *row) subject() string {
 	return command.Line(strings.Join(words, " "))
 }
 
-func (r *row) print(b *strings.Builder) {
+func printRow(b *strings.Builder, r *inspect.PlanRow) {
 	if r.Field == "" {
 		fmt.Fprintf(b, "    %s\n", command.Line(r.Why))
 	} else {

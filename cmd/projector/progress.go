@@ -10,6 +10,7 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/projector"
+	"casdelius/projector/verify"
 )
 
 // meter shows how far a rebuild is: as a bar on a terminal, as a line every few
@@ -39,10 +40,10 @@ var phaseNames = map[projector.Phase]string{
 	projector.FillingInbox: "filling the inbox",
 	projector.Reconciling:  "reconciling people",
 
-	projector.VerifyingStream:    "comparing the inbox with the stream",
-	projector.VerifyingContacts:  "comparing contacts with Delius",
-	projector.VerifyingAddresses: "comparing addresses with Delius",
-	projector.Repairing:          "repairing",
+	verify.VerifyingStream:    "comparing the inbox with the stream",
+	verify.VerifyingContacts:  "comparing contacts with Delius",
+	verify.VerifyingAddresses: "comparing addresses with Delius",
+	verify.Repairing:          "repairing",
 }
 
 // report shows how far it is now.

@@ -13,6 +13,7 @@ import (
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
+	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
 	"casdelius/store"
 	"casdelius/store/jetstream"
@@ -94,11 +95,11 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("--rate %d: want events a second, or 0 for no limit", c.Rate)
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
-	p, closeAll, err := s.projector(ctx, c.Workers)
+	p, err := s.worker(ctx, c.Workers)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer p.close()
 	meter := newMeter(s.stderr)
 	r.Progress = func(p projector.Progress) { meter.report(p) }
 	r.Resumed = func(at projector.Bookmark) {
@@ -124,7 +125,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 // report says what the rebuild came to.
 func (c *rebuildCommand) report(s *session, t *projector.Tally) error {
 	if c.JSON {
-		if err := json.NewEncoder(s.stdout).Encode(totalOf(t)); err != nil {
+		if err := json.NewEncoder(s.stdout).Encode(inspect.TotalOf(t)); err != nil {
 			return err
 		}
 	} else {
@@ -150,30 +151,38 @@ func asides(t *projector.Tally) string {
 	return strings.TrimSpace(fmt.Sprintf("%d conflicts, %d adopted rows that differ, %d parked.", t.Conflicts, t.AdoptedDiffers, t.Parked))
 }
 
-// projector makes a projector for a command that ends by itself, and what closes it.
-func (s *session) projector(ctx context.Context, workers int) (*projector.Projector, func(), error) {
+// worker is a projector for a command that ends by itself, and what it works with.
+type worker struct {
+	*projector.Projector
+	db  *postgres.Database
+	log projection.Log
+
+	close func()
+}
+
+// worker makes one.
+func (s *session) worker(ctx context.Context, workers int) (*worker, error) {
 	pool, err := s.connect(ctx, workers)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	db, err := projection.Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		pool.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	log, err := jetstream.Connect(ctx, s.NATS.Config("projector", s.Stream), s.logger)
 	if err != nil {
 		pool.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	closeAll := func() {
+	w := &worker{db: db, log: projection.NewLog(log), close: func() {
 		_ = log.Close() // nothing was published
 		pool.Close()
+	}}
+	if w.Projector, err = projector.New(w.log, db.Ports(), projector.Config{Workers: workers, Logger: s.logger}); err != nil {
+		w.close()
+		return nil, err
 	}
-	p, err := projector.New(projection.NewLog(log), db, projector.Config{Workers: workers, Logger: s.logger})
-	if err != nil {
-		closeAll()
-		return nil, nil, err
-	}
-	return p, closeAll, nil
+	return w, nil
 }

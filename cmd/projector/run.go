@@ -49,7 +49,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
-	p, err := projector.New(projection.NewLog(log), db, projector.Config{
+	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
 		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry,
 	})
 	if err != nil {

@@ -178,7 +178,7 @@ func TestADatabaseThatIsNotSetUpIsNamedWithWhatToRun(t *testing.T) {
 	config := delius.Pool.Config().ConnConfig
 	place := fmt.Sprintf("database %s at %s:%d (DELIUS_DATABASE_URL)", config.Database, config.Host, config.Port)
 	for _, step := range []struct{ do, says string }{
-		{"update projection.schema_version set version = 1", "has schema projection at version 1, and this program needs 2: run `projector migrate` first"},
+		{"update projection.schema_version set version = 1", "has schema projection at version 1, and this program needs 3: run `projector migrate` first"},
 		{"drop schema projection cascade", "has no schema projection: run `projector migrate` first"},
 		{"drop schema delius cascade", "has no schema delius"},
 	} {
@@ -254,8 +254,8 @@ func TestMigrateSaysWhatItDid(t *testing.T) {
 	require.Contains(t, stderr, "run `projector migrate` first")
 
 	for _, says := range []string{
-		"schema projection was made, at version 2; Delius's own tables were not touched\n",
-		"schema projection is at version 2 already: nothing was done\n",
+		"schema projection was made, at version 3; Delius's own tables were not touched\n",
+		"schema projection is at version 3 already: nothing was done\n",
 	} {
 		code, stdout, stderr := tool(t, "migrate", "--delius-database-url", delius.URL)
 		require.Zero(t, code, stderr)
@@ -362,7 +362,7 @@ func TestRunProjectsUntilItIsToldToStop(t *testing.T) {
 func TestRunOnHoldWritesNothingAndEveryoneStaysDue(t *testing.T) {
 	t.Parallel()
 	s := start(t, someEvents(), "--hold")
-	s.metric("held_changes_total [1-9]")
+	s.metric("hold_planned_changes_total [1-9]")
 	late := raised(store.PersonDeparted, 1, "left", "2024-03-30T13:00:00Z", `"departedAt":"2024-03-30T12:00:00Z",`+recorded)
 	_, err := s.log.Append(t.Context(), &late)
 	require.NoError(t, err)
@@ -377,7 +377,7 @@ func TestRunOnHoldWritesNothingAndEveryoneStaysDue(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, addresses)
 	require.ElementsMatch(t, []store.Referral{referral(1), referral(9)}, s.due())
-	for _, table := range []string{"contact", "address", "address_memory", "applied", "parked", "conflict"} {
+	for _, table := range []string{"contact", "address", "address_term", "applied", "parked", "conflict"} {
 		require.Zero(t, s.rows(table), table)
 	}
 }

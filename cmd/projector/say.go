@@ -8,6 +8,7 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/projection"
+	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/store"
 )
@@ -116,4 +117,13 @@ func ago(d time.Duration) string {
 		return fmt.Sprintf("%dm %ds", minutes, seconds)
 	}
 	return fmt.Sprintf("%ds", seconds)
+}
+
+// selectCRN selects a person by the value of --crn, or everyone where it was not given.
+func selectCRN(text string) (projector.Selection, error) {
+	crn, err := parseCRN(text)
+	if err != nil || crn == "" {
+		return projector.Selection{}, err
+	}
+	return projector.Selection{CRNs: []store.CRN{crn}}, nil
 }

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
+	"casdelius/projector/inspect"
+	"casdelius/projector/verify"
 	"casdelius/store"
 )
 
@@ -47,7 +48,7 @@ Exit codes: 0 no damage, or all of it repaired; 2 damage; 1 an error; 130 interr
 
 // Run verifies.
 func (c *verifyCommand) Run(ctx context.Context, s *session) error {
-	order := projector.Verification{Repair: c.Repair}
+	order := verify.Verification{Selection: projector.Selection{Repair: c.Repair}}
 	for _, text := range c.CRN {
 		crn, err := parseCRN(text)
 		if err != nil {
@@ -55,17 +56,17 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 		}
 		order.CRNs = append(order.CRNs, crn)
 	}
-	p, closeAll, err := s.projector(ctx, 2)
+	p, err := s.worker(ctx, 2)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer p.close()
 	meter := newMeter(s.stderr)
 	out := bufio.NewWriter(s.stdout)
 	order.Progress = meter.report
-	order.Found = func(f projector.Finding) error { return c.show(out, "finding", &f) }
-	order.Left = func(f projector.Finding) error { return c.show(out, "left", &f) }
-	verdict, err := p.Verify(ctx, order)
+	order.Found = func(f verify.Finding) error { return c.show(out, "finding", &f) }
+	order.Left = func(f verify.Finding) error { return c.show(out, "left", &f) }
+	verdict, err := p.db.Verifier(p.log, p.Projector, order).Run(ctx)
 	meter.close()
 	if err == nil {
 		err = c.total(out, verdict)
@@ -79,45 +80,9 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// finding is one line of a verification.
-type finding struct {
-	What        string     `json:"what"` // "finding"
-	Severity    string     `json:"severity"`
-	Problem     string     `json:"problem"`
-	Place       string     `json:"place"`
-	CRN         string     `json:"crn,omitempty"`
-	URN         string     `json:"urn,omitempty"`
-	Referral    string     `json:"referral,omitempty"`
-	Contact     int64      `json:"contactId,omitempty"`
-	Address     int64      `json:"addressId,omitempty"`
-	Sequence    uint64     `json:"sequence,omitempty"`
-	Event       *event     `json:"event,omitempty"`
-	EditedBy    string     `json:"editedBy,omitempty"`
-	EditedAt    *time.Time `json:"editedAt,omitempty"`
-	Differences []altered  `json:"differences,omitempty"`
-	Repaired    *bool      `json:"repaired,omitempty"`
-}
-
-type altered struct {
-	Field string `json:"field"`
-	Was   string `json:"was"`
-	Is    string `json:"is"`
-}
-
-// verdict is the last line of a verification.
-type verdict struct {
-	What      string `json:"what"` // "total"
-	Messages  int    `json:"messages"`
-	Contacts  int    `json:"contacts"`
-	Addresses int    `json:"addresses"`
-	Edited    int    `json:"edited"`
-	Damaged   int    `json:"damaged"`
-	Left      int    `json:"left"`
-}
-
-func (c *verifyCommand) show(out io.Writer, what string, f *projector.Finding) error {
+func (c *verifyCommand) show(out io.Writer, what string, f *verify.Finding) error {
 	if c.JSON {
-		return json.NewEncoder(out).Encode(findingOf(what, f))
+		return json.NewEncoder(out).Encode(inspect.FindingOf(what, f))
 	}
 	if what == "left" {
 		_, err := fmt.Fprintf(out, "left     %s %s: %s\n", subject(f), predicate(f), remedy(f))
@@ -132,50 +97,23 @@ func (c *verifyCommand) show(out io.Writer, what string, f *projector.Finding) e
 	return err
 }
 
-func findingOf(what string, f *projector.Finding) finding {
-	line := finding{
-		What: what, Severity: string(f.Severity), Problem: string(f.Problem), Place: string(f.Place),
-		CRN: f.CRN, URN: f.URN, Sequence: f.Sequence, EditedBy: f.By,
-	}
-	if f.Referral != (store.Referral{}) {
-		line.Referral = f.Referral.String()
-	}
-	if f.Event != (store.Key{}) {
-		line.Event = &eventsOf([]store.Key{f.Event})[0]
-	}
-	switch f.Place {
-	case projector.InContacts:
-		line.Contact = f.Row
-	case projector.InAddresses:
-		line.Address = f.Row
-	}
-	if !f.At.IsZero() {
-		at := f.At.UTC()
-		line.EditedAt = &at
-	}
-	for _, d := range f.Differences {
-		line.Differences = append(line.Differences, altered(d))
-	}
-	return line
-}
-
 // sentence says what was found to a person.
-func sentence(f *projector.Finding) string {
+func sentence(f *verify.Finding) string {
 	text := fmt.Sprintf("%-8s %s %s", f.Severity, subject(f), predicate(f))
 	if f.CRN != "" {
 		text += ", " + f.CRN
 	}
-	if f.Severity == projector.Edited {
+	if f.Severity == verify.Edited {
 		text += fmt.Sprintf(", by %s on %s", command.Line(f.By), f.At.In(store.London()).Format("02/01/2006 15:04:05"))
 	}
 	return text
 }
 
-func subject(f *projector.Finding) string {
+func subject(f *verify.Finding) string {
 	switch f.Place {
-	case projector.InContacts:
+	case verify.InContacts:
 		return fmt.Sprintf("contact %d (%s)", f.Row, f.URN)
-	case projector.InAddresses:
+	case verify.InAddresses:
 		return fmt.Sprintf("address %d", f.Row)
 	}
 	switch {
@@ -187,46 +125,46 @@ func subject(f *projector.Finding) string {
 	return fmt.Sprintf("message %d", f.Sequence)
 }
 
-func predicate(f *projector.Finding) string {
+func predicate(f *verify.Finding) string {
 	switch f.Problem {
-	case projector.Missing:
+	case verify.Missing:
 		return "is not in the inbox"
-	case projector.Extra:
+	case verify.Extra:
 		return "is in the inbox but not in the stream"
-	case projector.Unapplied:
+	case verify.Unapplied:
 		return "was never applied, and nobody meant to"
-	case projector.Unnamed:
+	case verify.Unnamed:
 		return "names a person that the inbox has forgotten"
-	case projector.Unwritten:
+	case verify.Unwritten:
 		return "is not in the ledger although its events were applied"
-	case projector.Gone:
+	case verify.Gone:
 		return "is gone from Delius"
-	case projector.Unsealed:
+	case verify.Unknown:
 		return "is in the ledger without a fingerprint"
-	case projector.Lost:
+	case verify.Lost:
 		return "was made of an event that the stream does not have: nothing is written for its person"
-	case projector.Twice:
+	case verify.Twice:
 		return "is a second row beside the projector's own"
-	case projector.HandMade:
+	case verify.EditedByHand:
 		return "was edited"
 	}
-	if f.Place == projector.InInbox {
+	if f.Place == verify.InInbox {
 		return "is in the inbox otherwise than in the stream"
 	}
 	return "was altered without a new version or time"
 }
 
 // remedy says what to do about damage that a repair leaves.
-func remedy(f *projector.Finding) string {
-	if f.Problem == projector.Extra {
+func remedy(f *verify.Finding) string {
+	if f.Problem == verify.Extra {
 		return "because nothing else may have it: restore the stream if it has lost messages, else remove it from schema projection"
 	}
 	return "its rows may be locked: verify again"
 }
 
-func (c *verifyCommand) total(out io.Writer, v projector.Verdict) error {
+func (c *verifyCommand) total(out io.Writer, v verify.Verdict) error {
 	if c.JSON {
-		return json.NewEncoder(out).Encode(verdict{"total", v.Messages, v.Contacts, v.Addresses, v.Edited, v.Damaged, v.Left})
+		return json.NewEncoder(out).Encode(inspect.VerdictOf(v))
 	}
 	after := ""
 	if c.Repair {

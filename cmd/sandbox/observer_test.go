@@ -14,7 +14,7 @@ import (
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // commit is one of a person with these events, all of them fresh.
-func commit(crn string, ids ...string) projector.Applied {
+func commit(crn store.CRN, ids ...string) projector.Applied {
 	var d projector.Decision
 	d.Person.CRN = crn
 	for _, id := range ids {

@@ -89,7 +89,7 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	labels := prometheus.Labels{"projector": fmt.Sprint(number)}
-	p, err := projector.New(projection.NewLog(log), db, projector.Config{
+	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
 		Workers:   workers,
 		Logger:    s.logger.With("service", "projector", "number", number),
 		Registry:  prometheus.WrapRegistererWith(labels, s.registry),

@@ -37,6 +37,8 @@ type UpdateContact struct {
 	Kind     *Kind
 	Row, Was ContactRow
 	Fields   []Field
+	Whole    bool // every column is written, to put damage right
+	Repair   bool // and nothing else is: the row keeps the user who wrote it last
 }
 
 // InsertAddress inserts the address row of a stay.
@@ -51,6 +53,8 @@ type InsertAddress struct {
 type UpdateAddress struct {
 	Row, Was AddressRow
 	Fields   []Field
+	Whole    bool // as of a contact
+	Repair   bool // likewise
 }
 
 // Why implements Change.
@@ -138,6 +142,8 @@ type Outcome struct {
 	AppliedTerms     []AppliedTerm
 	Released         []store.Referral // bookings whose address entry is dropped
 
+	Repaired Repaired // what a repair moves of the ledger besides
+
 	// Lost names contacts and bookings whose ledger was folded from events that the
 	// history lacks. If there are any nothing else is set: nothing may be written.
 	Lost []string
@@ -146,13 +152,20 @@ type Outcome struct {
 // Idle says whether there is nothing to write, park or ask about.
 func (o *Outcome) Idle() bool {
 	return len(o.Changes)+len(o.Conflicts)+len(o.Parked)+len(o.AppliedContacts)+len(o.AppliedAddresses)+
-		len(o.AppliedTerms)+len(o.Released)+len(o.Lost) == 0
+		len(o.AppliedTerms)+len(o.Released)+len(o.Lost) == 0 && o.Repaired.empty()
 }
 
 func dateString(t time.Time) string { return format(t, time.DateOnly) }
 
+// timeString is a time in London, with its zone in the hour that comes twice in autumn.
 func timeString(t time.Time) string {
-	return format(t.In(store.London()), "2006-01-02 15:04:05.999999")
+	const layout = "2006-01-02 15:04:05.999999"
+	local := t.In(store.London())
+	text := format(local, layout)
+	if !t.IsZero() && (format(local.Add(time.Hour), layout) == text || format(local.Add(-time.Hour), layout) == text) {
+		text += local.Format(" MST")
+	}
+	return text
 }
 
 // format writes a time of a row for a person.

@@ -216,7 +216,10 @@ func (a *addresses) write(c *claim, later []*claim) {
 	applied.AddressID, applied.Open = row.ID, a.open(c.row)
 	switch changed := !c.term.equal(was.term()); {
 	case changed || c.follows && returns:
-		row.Status, row.End = c.term.Status, c.term.End
+		if row.Status != c.term.Status {
+			row.Status, row.StatusID = c.term.Status, a.refs.status(c.term.Status)
+		}
+		row.End = c.term.End
 		a.out.AppliedTerms = append(a.out.AppliedTerms, applied)
 		if changed {
 			fields = append(fields, a.field(c, was.term(), later))
@@ -266,8 +269,8 @@ func (a *addresses) field(c *claim, was term, later []*claim) Field {
 func (a *addresses) insert(c *claim, applied AppliedTerm, status Field) {
 	s := c.stay
 	row := AddressRow{
-		OffenderID: a.have.OffenderID, A17: true, Status: c.term.Status, End: c.term.End,
-		Lines: s.lines, Start: s.start, ByCAS3: true,
+		OffenderID: a.have.OffenderID, TypeID: a.refs.A17, A17: true, Status: c.term.Status, StatusID: a.refs.status(c.term.Status), End: c.term.End,
+		Lines: s.lines, Start: s.start, ByCAS3: true, NoFixed: "N", Verified: "N", PartitionArea: new(int64),
 	}
 	a.out.AppliedTerms = append(a.out.AppliedTerms, applied)
 	a.out.Changes = append(a.out.Changes, &InsertAddress{

@@ -15,32 +15,32 @@ import (
 func Diff(want Desired, have Current, refs References) Outcome {
 	d := differ{have: have, refs: refs}
 	d.out.Parked = want.Parked
+	d.mend()
 	if d.findLost(want); len(d.out.Lost) > 0 {
 		return Outcome{Lost: d.out.Lost}
 	}
-	if have.OffenderID == 0 {
+	d.decide(want)
+	d.repair()
+	return d.out
+}
+
+// decide decides about everything that events want.
+func (d *differ) decide(want Desired) {
+	if d.have.OffenderID == 0 {
 		for i := range want.Contacts {
-			d.park(&want.Contacts[i], have.Missing, missingPerson(have.Missing))
+			d.park(&want.Contacts[i], d.have.Cause, d.have.Reason)
 		}
-		return d.out
+		return
 	}
 	rows := map[string][]*ContactRow{}
-	for i := range have.Contacts {
-		row := &have.Contacts[i]
+	for i := range d.have.Contacts {
+		row := &d.have.Contacts[i]
 		rows[row.URN] = append(rows[row.URN], row)
 	}
 	for i := range want.Contacts {
 		d.contact(&want.Contacts[i], rows[want.Contacts[i].URN])
 	}
 	d.addresses(want.Stays)
-	return d.out
-}
-
-func missingPerson(cause Cause) string {
-	if cause == PersonAmbiguous {
-		return "several people in offender have the NOMS number that the referral's events name"
-	}
-	return "nobody in offender has the CRN or NOMS number that the referral's events name"
 }
 
 type differ struct {
@@ -209,10 +209,11 @@ func (d *differ) insertContact(c *Contact) bool {
 	}
 	row := ContactRow{
 		OffenderID: d.have.OffenderID, URN: c.URN, Description: c.Description,
-		Date: store.Date(c.At), Start: c.At, Posting: posting, Notes: c.Notes,
+		Date: store.Date(c.At), Start: c.At, Posting: posting, TrustTeamID: posting.TeamID, Notes: c.Notes,
+		TypeID: contactType.ID, Sensitive: yesNo(contactType.Sensitive), PartitionArea: new(int64), TrustFlag: new(int64),
 	}
 	d.out.Changes = append(d.out.Changes, &InsertContact{
-		Kind: c.Kind, Type: contactType, Row: row,
+		Kind: c.Kind, Row: row,
 		Applied: AppliedContact{
 			URN: c.URN, Referral: c.Referral, Notes: c.Notes, Description: c.Description, At: c.At,
 			Officer: c.Officer, Posting: posting, Events: c.Hashes,
@@ -225,6 +226,13 @@ func (d *differ) insertContact(c *Contact) bool {
 		}),
 	})
 	return true
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "Y"
+	}
+	return "N"
 }
 
 func inserted(fields []Field) []Field {
@@ -434,6 +442,6 @@ func (m *merger) officer(desired Officer, applied AppliedContact, posting Postin
 	rowIsApplied := applied.Officer.Kind == Unchanged || m.row.Posting.same(applied.Posting)
 	if write, conflict := m.decide(m.row.Posting.same(posting), rowIsApplied); write {
 		m.wrote("officer", m.row.Posting.String(), posting.String(), conflict, events)
-		m.row.Posting = posting
+		m.row.Posting, m.row.TrustTeamID = posting, posting.TeamID
 	}
 }

@@ -150,7 +150,7 @@ func (f *fake) project(person int64, events []*delius.Event, now time.Time) int 
 }
 
 func (f *fake) current(person int64, desired delius.Desired) delius.Current {
-	have := delius.Current{OffenderID: person, AppliedContacts: map[string]delius.AppliedContact{}, AppliedAddresses: f.appliedAddresses, AppliedTerms: f.appliedTerms}
+	have := delius.Current{Ownership: delius.Ownership{OffenderID: person}, AppliedContacts: map[string]delius.AppliedContact{}, AppliedAddresses: f.appliedAddresses, AppliedTerms: f.appliedTerms}
 	if m, ok := f.managers[person]; ok {
 		have.Manager = &m
 	}

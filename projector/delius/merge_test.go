@@ -315,3 +315,15 @@ func TestOfSeveralContactsUnderOneURNOneIsOurs(t *testing.T) {
 		})
 	}
 }
+
+func TestTheHourThatComesTwiceIsToldByItsZone(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	submitted := func(id, emitted, at string) store.Event {
+		return event(store.ApplicationSubmitted, 1, id, emitted, fields{"applicationUrl": "u", "submittedAt": at})
+	}
+	s.look(submitted("a", "2024-10-28T12:00:00Z", "2024-10-27T00:30:00Z"))
+	out := s.look(submitted("b", "2024-10-29T12:00:00Z", "2024-10-27T01:30:00Z"))
+	f := out.Changes[0].Why()[0]
+	assert.Equal(t, []string{"2024-10-27 01:30:00 BST", "2024-10-27 01:30:00 GMT"}, []string{f.From, f.To})
+}

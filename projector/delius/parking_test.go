@@ -122,7 +122,7 @@ func TestPersonWhoIsNotFound(t *testing.T) {
 				stored(arrives(1, "01-01", "01-01", house)), stored(cancels(1, "01-02", "")),
 				stored(event(store.PersonDeparted, 1, "bad", "2024-01-03T12:00:00Z", fields{})),
 			}
-			out := delius.Diff(delius.Fold(events), delius.Current{Missing: cause}, delius.References{})
+			out := delius.Diff(delius.Fold(events), delius.Current{Ownership: delius.Ownership{Cause: cause, Reason: "nobody"}}, delius.References{})
 			assert.Empty(t, out.Changes)
 			assert.Equal(t, []delius.Cause{delius.BadDetail, cause, cause}, causes(out))
 			assert.True(t, cause.Retried())

@@ -21,20 +21,27 @@ func (p Posting) same(o Posting) bool {
 
 func (p Posting) String() string { return p.Provider + "/" + p.Team + "/" + p.Staff }
 
-// ContactRow is a row of contact: what we write of it, and what guards the write.
+// ContactRow is a row of contact, whole. An id of 0, a text of "" and a zero time are null.
+// Times may be any that PostgreSQL can hold, see [Infinity].
 type ContactRow struct {
 	ID          int64 // 0 until it is inserted
 	OffenderID  int64
-	URN         string
-	Description string    // "" is null
-	Date        time.Time // midnight UTC; zero is null
-	Start       time.Time // zero is null; any time that PostgreSQL can hold, see Infinity
+	URN         string // external_reference
+	TypeID      int64
+	Description string
+	Date        time.Time // midnight UTC
+	Start       time.Time
 	Posting     Posting
-	Notes       string // "" is null
+	TrustTeamID int64
+	Notes       string
+	Sensitive   string // Y or N
 	Deleted     bool
 
-	Version int64
-	Updated time.Time
+	Version              int64
+	Created, Updated     time.Time
+	CreatedBy, UpdatedBy int64  // users
+	PartitionArea        *int64 // nil is null
+	TrustFlag            *int64 // nil is null
 }
 
 // What PostgreSQL calls infinity, as dates and times of rows: before and after everything
@@ -44,20 +51,27 @@ var (
 	NegativeInfinity = time.Date(-10_000_000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// AddressRow is a row of offender_address.
+// AddressRow is a row of offender_address, whole, with null as in a [ContactRow].
 type AddressRow struct {
 	ID         int64 // 0 until it is inserted
 	OffenderID int64
-	A17        bool   // its type is that of CAS3 stays
-	Status     string // code; MainStatus, PreviousStatus, ProposedStatus, another, or "" for null
+	TypeID     int64
+	A17        bool // TypeID is that of CAS3 stays
+	StatusID   int64
+	Status     string // the code of StatusID: MainStatus, PreviousStatus, ProposedStatus, another, or "" for null
 	Lines      Lines
-	Start      time.Time // midnight UTC; zero is null
-	End        time.Time // midnight UTC; zero is null
+	Number     string // address_number
+	Telephone  string
+	NoFixed    string    // no_fixed_abode: Y or N
+	Verified   string    // type_verified: Y or N
+	Start      time.Time // midnight UTC
+	End        time.Time // midnight UTC
 	Deleted    bool
 
-	Created time.Time
-	Updated time.Time
-	ByCAS3  bool // the CAS3 service's user updated it last
+	Created, Updated     time.Time
+	CreatedBy, UpdatedBy int64  // users
+	ByCAS3               bool   // UpdatedBy is the CAS3 service's user
+	PartitionArea        *int64 // nil is null
 }
 
 // The codes of the address statuses that the projector knows. It writes the first two.
@@ -128,21 +142,32 @@ type ContactType struct {
 // Team is a row of team.
 type Team struct{ ID, ProviderID int64 }
 
-// References are the rows that contacts refer to, by their codes.
+// References are the rows that contacts and addresses refer to, by their codes.
 type References struct {
 	Types     map[string]ContactType
 	Providers map[string]int64
 	Teams     map[string][]Team
 	Staff     map[string]int64
 	InTeam    map[[2]int64]bool // {staff, team}
+
+	Users          map[store.Service]int64 // by whom the services' rows are written
+	A17            int64                   // the address type of CAS3 stays
+	Main, Previous int64                   // the address statuses that are written
+}
+
+// status is the id of an address status that is written.
+func (r *References) status(code string) int64 {
+	if code == MainStatus {
+		return r.Main
+	}
+	return r.Previous
 }
 
 // Current is everything that stands in Delius and in the ledger about the person whose
 // events are folded.
 type Current struct {
-	OffenderID int64    // 0 if the person was not found
-	Missing    Cause    // why not: PersonNotFound or PersonAmbiguous
-	Manager    *Posting // the person's active manager; nil if there is none
+	Ownership
+	Manager *Posting // the person's active manager; nil if there is none
 
 	Contacts  []ContactRow // under the URN of any of the person's contacts, on whomever
 	Addresses []AddressRow // of the person, and those that the ledger names for the person's bookings
@@ -151,4 +176,6 @@ type Current struct {
 	AppliedAddresses map[store.Referral]AppliedAddress // of the person's bookings and of the owners of Addresses
 	Lost             []string                          // bookings that own one of Addresses, of which no event is left
 	AppliedTerms     map[int64]AppliedTerm             // by address row
+
+	Damage *Damage // what a repair is to put right; nil where nothing is repaired
 }

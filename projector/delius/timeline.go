@@ -43,7 +43,7 @@ func (d *Desired) Made() []Made {
 		c := &d.Contacts[i]
 		all = append(all, Made{Item{c.Referral, c.URN}, c.values()})
 	}
-	empty := differ{have: Current{OffenderID: 1}}
+	empty := differ{have: Current{Ownership: Ownership{OffenderID: 1}}}
 	empty.addresses(d.Stays)
 	for _, change := range empty.out.Changes {
 		if insert, ok := change.(*InsertAddress); ok {

@@ -11,6 +11,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/tern/v2/migrate"
+
+	"casdelius/projector"
+	"casdelius/projector/postgres/inbox"
+	"casdelius/projector/postgres/lists"
+	"casdelius/projector/postgres/people"
+	"casdelius/projector/postgres/rows"
+	"casdelius/projector/postgres/step"
+	"casdelius/projector/postgres/tx"
+	"casdelius/projector/postgres/verify"
+	"casdelius/projector/postgres/write"
+	check "casdelius/projector/verify"
 )
 
 //go:embed migrations/*.sql
@@ -42,18 +53,15 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Database is Delius and the projector's own tables beside it.
+// Database is Delius and the projector's own tables beside it, room by room.
 type Database struct {
-	pool   *pgxpool.Pool
-	config Config
-	fixed  fixed
-}
+	*inbox.Inbox   // the copy of the stream
+	*people.People // who there is to reconcile
+	*step.Steps    // the one way into Delius
+	*verify.Ledger // the ledger held against Delius
+	*lists.Lists   // what is shown
 
-// fixed are the rows of reference data that every write needs.
-type fixed struct {
-	cas2, cas3          int64 // users
-	inserted, changed   int64 // business interactions
-	a17, main, previous int64 // address type and statuses
+	pool *pgxpool.Pool
 }
 
 // Migrate makes or updates the schema projection. Delius's own tables are not touched.
@@ -94,7 +102,7 @@ func Version(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 		err = pool.QueryRow(ctx, "select version from projection.schema_version").Scan(&version)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading projection.schema_version: %w", translate(err))
+		return 0, fmt.Errorf("reading projection.schema_version: %w", tx.Translate(err))
 	}
 	return version, nil
 }
@@ -103,10 +111,10 @@ func Version(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 // needs are there. The pool stays the caller's.
 func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, error) {
 	config.setDefaults()
-	db := &Database{pool: pool, config: config}
+	var fixed rows.Fixed
 	var version *string
 	if err := pool.QueryRow(ctx, "select to_regclass('projection.event')::text").Scan(&version); err != nil {
-		return nil, fmt.Errorf("asking for schema projection: %w", translate(err))
+		return nil, fmt.Errorf("asking for schema projection: %w", tx.Translate(err))
 	}
 	if version == nil {
 		return nil, errors.New("schema projection is not there: run `projector migrate` first")
@@ -117,23 +125,29 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 		query string
 		value string
 	}{
-		{&db.fixed.cas2, "user", "select user_id from delius.user_ where distinguished_name = $1", "Cas2AndDelius"},
-		{&db.fixed.cas3, "user", "select user_id from delius.user_ where distinguished_name = $1", "Cas3AndDelius"},
-		{&db.fixed.inserted, "business interaction", "select business_interaction_id from delius.business_interaction where business_interaction_code = $1", "CLBI003"},
-		{&db.fixed.changed, "business interaction", "select business_interaction_id from delius.business_interaction where business_interaction_code = $1", "CLBI007"},
-		{&db.fixed.a17, "address type", reference("ADDRESS TYPE"), "A17"},
-		{&db.fixed.main, "address status", reference("ADDRESS STATUS"), "M"},
-		{&db.fixed.previous, "address status", reference("ADDRESS STATUS"), "P"},
+		{&fixed.CAS2, "user", "select user_id from delius.user_ where distinguished_name = $1", "Cas2AndDelius"},
+		{&fixed.CAS3, "user", "select user_id from delius.user_ where distinguished_name = $1", "Cas3AndDelius"},
+		{&fixed.Inserted, "business interaction", "select business_interaction_id from delius.business_interaction where business_interaction_code = $1", "CLBI003"},
+		{&fixed.Changed, "business interaction", "select business_interaction_id from delius.business_interaction where business_interaction_code = $1", "CLBI007"},
+		{&fixed.A17, "address type", reference("ADDRESS TYPE"), "A17"},
+		{&fixed.Main, "address status", reference("ADDRESS STATUS"), "M"},
+		{&fixed.Previous, "address status", reference("ADDRESS STATUS"), "P"},
 	} {
 		err := pool.QueryRow(ctx, row.query, row.value).Scan(row.id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil, fmt.Errorf("Delius has no %s %s: its reference data is incomplete", row.what, row.value)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("looking up %s %s: %w", row.what, row.value, translate(err))
+			return nil, fmt.Errorf("looking up %s %s: %w", row.what, row.value, tx.Translate(err))
 		}
 	}
-	return db, nil
+	db := &tx.DB{Pool: pool, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout}}
+	steps := &step.Steps{DB: db, Config: write.Config{Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax}}
+	finder := &people.People{DB: db}
+	return &Database{
+		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder}, pool: pool,
+	}, nil
 }
 
 // reference is the query for one code of a reference data set; the set's name is ours.
@@ -145,66 +159,16 @@ func reference(set string) string {
 }
 
 // Ready says whether the database answers.
-func (db *Database) Ready(ctx context.Context) error { return translate(db.pool.Ping(ctx)) }
+func (db *Database) Ready(ctx context.Context) error { return tx.Translate(db.pool.Ping(ctx)) }
 
-// begin starts a transaction in which nothing waits for long, and which looks rows up by
-// their keys.
-func (db *Database) begin(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, committed, byKey)
-}
-
-// beginLook starts a transaction that only looks, and sees everything as it was at one
-// moment: it locks nobody, so that others write meanwhile.
-func (db *Database) beginLook(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, snapshot, byKey)
-}
-
-// beginScan starts a transaction that goes through whole tables, for as long as that takes,
-// and in one process: whoever works live beside it needs the others.
-func (db *Database) beginScan(ctx context.Context) (pgx.Tx, error) {
-	return db.beginTx(ctx, snapshot, "set local statement_timeout = 0; set local max_parallel_workers_per_gather = 0")
-}
-
-const (
-	committed = "begin isolation level read committed"
-	snapshot  = "begin isolation level repeatable read read only"
-)
-
-// byKey has every table read through its indexes. A table that has grown since it was
-// analysed, from nothing in a rebuild, looks so small that reading the whole of it for
-// every few people seems best. A plan is made for each use: one that was made for small
-// arrays would be kept for as long as the connection lives. Parallel workers take longer to
-// start than such a look-up takes.
-const byKey = keys + "; set local plan_cache_mode = force_custom_plan"
-
-const keys = `set local jit = off; set local max_parallel_workers_per_gather = 0;
-	set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off`
-
-// byFewKeys keeps plans: to plan the look-up of a few rows takes as long as to run it. A
-// plan is made again when the statistics of its tables are, so a table that has grown since
-// it was empty is not read whole for long.
-const byFewKeys = keys + "; set local plan_cache_mode = force_generic_plan"
-
-// byKeys is byFewKeys if so many are few. PostgreSQL plans for ten elements where it does not
-// know an array.
-func byKeys(n int) string {
-	if n <= 10 {
-		return byFewKeys
+// Ports are what the projector's workers call.
+func (db *Database) Ports() projector.Ports {
+	return projector.Ports{
+		Inbox: db.Inbox, Mender: db.Inbox, Due: db.Inbox, Steps: db.Steps, People: db.People, Finder: db.People, Locks: db.People,
 	}
-	return byKey
 }
 
-// beginTx starts a transaction with its settings in one round trip.
-func (db *Database) beginTx(ctx context.Context, begin, settings string) (pgx.Tx, error) {
-	limits := fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
-		db.config.LockTimeout.Milliseconds(), db.config.StatementTimeout.Milliseconds(), db.config.IdleTimeout.Milliseconds())
-	tx, err := db.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + "; " + settings})
-	return tx, translate(err)
-}
-
-// rollback ends a transaction also when the context has ended.
-func rollback(ctx context.Context, tx pgx.Tx) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = tx.Rollback(ctx) // closes the connection if it fails, which rolls back as well
+// Verifier makes a verification of what a projector on this database projects.
+func (db *Database) Verifier(log check.Log, p *projector.Projector, v check.Verification) *check.Verifier {
+	return check.New(check.Ports{Log: log, Inbox: db.Inbox, Mender: db.Inbox, Finder: db.People, Ledger: db.Ledger, Reconciler: p}, v)
 }

@@ -1,0 +1,86 @@
+package inspect
+
+import (
+	"time"
+
+	"casdelius/projector/delius"
+	"casdelius/store"
+)
+
+// Event names one event.
+type Event struct {
+	Type     store.Type `json:"type"`
+	Referral string     `json:"referral"`
+	ID       string     `json:"id"`
+}
+
+// EventsOf names events.
+func EventsOf(keys []store.Key) []Event {
+	events := make([]Event, len(keys))
+	for i, k := range keys {
+		events[i] = Event{k.Type, k.Referral.String(), k.ID}
+	}
+	return events
+}
+
+// Conflict is a value of a person's that was replaced by events.
+type Conflict struct {
+	Number    int64     `json:"conflict"`
+	At        time.Time `json:"at"`
+	CRN       store.CRN `json:"crn"`
+	URN       string    `json:"urn,omitempty"` // of a contact
+	AddressID int64     `json:"addressId,omitempty"`
+	Field     string    `json:"field"`
+	Replaced  string    `json:"replaced"`
+	With      string    `json:"with"`
+	EventIDs  []string  `json:"events"` // that replaced it
+}
+
+// Parked is something parked.
+type Parked struct {
+	Owner delius.Ownership // of its referral, or whom its events name
+	delius.Parked
+	Since   time.Time
+	Tries   int
+	RetryAt time.Time // zero if it is not tried again
+}
+
+// Kind is what is parked: a contact, an address or an event.
+func (p *Parked) Kind() string {
+	switch {
+	case len(p.Events) > 0:
+		return "event"
+	case p.Address:
+		return "address"
+	}
+	return "contact"
+}
+
+// ParkedLine is something parked, for machines.
+type ParkedLine struct {
+	CRN      store.CRN    `json:"crn,omitempty"`
+	NOMS     store.NOMS   `json:"noms,omitempty"`
+	Referral string       `json:"referral"`
+	Kind     string       `json:"kind"` // contact, address or event
+	URN      string       `json:"urn"`
+	Event    *Event       `json:"event,omitempty"`
+	Cause    delius.Cause `json:"cause"`
+	Problem  string       `json:"problem"`
+	Remedy   string       `json:"remedy"`
+	Since    time.Time    `json:"since"`
+	Age      int64        `json:"ageSeconds"`
+	Tries    int          `json:"tries"`
+	RetryAt  time.Time    `json:"retryAt,omitzero"`
+}
+
+// Line tells of it as of a time.
+func (p *Parked) Line(now time.Time) ParkedLine {
+	line := ParkedLine{
+		CRN: p.Owner.CRN, NOMS: p.Owner.NOMS, Referral: p.Referral.String(), Kind: p.Kind(), URN: p.URN, Cause: p.Cause, Problem: p.Problem,
+		Remedy: p.Cause.Remedy(), Since: p.Since, Age: int64(now.Sub(p.Since).Seconds()), Tries: p.Tries, RetryAt: p.RetryAt,
+	}
+	if len(p.Events) > 0 {
+		line.Event = &EventsOf(p.Events)[0]
+	}
+	return line
+}

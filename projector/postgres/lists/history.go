@@ -1,0 +1,125 @@
+package lists
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
+	"casdelius/projector/postgres/tx"
+	"casdelius/store"
+)
+
+// PersonHistory is the history of the person with a CRN. The error is
+// [inspect.ErrNoHistory] if no event is that person's.
+func (l *Lists) PersonHistory(ctx context.Context, crn store.CRN) (inspect.History, error) {
+	naming, err := l.Finder.ReferralsNaming(ctx, []store.CRN{crn})
+	if err != nil {
+		return inspect.History{}, err
+	}
+	history, err := l.history(ctx, naming, func(p *projector.Person) bool { return p.CRN == crn })
+	if err == nil && len(history.Events) == 0 {
+		err = fmt.Errorf("%w of %s", inspect.ErrNoHistory, crn)
+	}
+	return history, err
+}
+
+// ReferralHistory is the history of the person whose referral this is, with all their
+// referrals.
+func (l *Lists) ReferralHistory(ctx context.Context, referral store.Referral) (inspect.History, error) {
+	history, err := l.history(ctx, []store.Referral{referral}, func(p *projector.Person) bool {
+		return slices.Contains(p.Referrals, referral)
+	})
+	if err == nil && len(history.Events) == 0 {
+		err = fmt.Errorf("%w of referral %s", inspect.ErrNoHistory, referral)
+	}
+	return history, err
+}
+
+// history looks at the people of some referrals without locking them, and tells about
+// the one that is meant. A person who is not in Delius is one for each referral: these
+// are told as one.
+func (l *Lists) history(ctx context.Context, referrals []store.Referral, meant func(*projector.Person) bool) (inspect.History, error) {
+	look, err := l.Steps.Open(ctx, projector.Selection{Referrals: referrals, DryRun: true})
+	if err != nil {
+		return inspect.History{}, err
+	}
+	defer look.Rollback(ctx)
+	var who projector.Person
+	for _, p := range look.People() {
+		if meant(&p) {
+			who.Ownership = p.Ownership
+			who.Referrals = append(who.Referrals, p.Referrals...)
+			who.Events = append(who.Events, p.Events...)
+			who.Marks = append(who.Marks, p.Marks...)
+		}
+	}
+	if len(who.Referrals) == 0 {
+		return inspect.History{}, nil
+	}
+	subjects := []projector.Subject{{Person: who, Desired: delius.Fold(slices.Clone(who.Events))}}
+	refs, err := look.LoadCurrent(ctx, subjects)
+	if err != nil {
+		return inspect.History{}, err
+	}
+	is := &subjects[0]
+	history := inspect.History{
+		Owner: who.Ownership, Referrals: who.Referrals, Current: is.Current,
+		Outcome: delius.Diff(is.Desired, is.Current, refs), Due: len(who.Marks) > 0,
+	}
+	if history.Events, err = recorded(ctx, look.Tx(), who.Referrals); err != nil {
+		return inspect.History{}, fmt.Errorf("reading events: %w", tx.Translate(err))
+	}
+	history.Conflicts, err = conflictsOf(ctx, look.Tx(), is)
+	return history, err
+}
+
+// recorded reads the events of referrals with the times at which they passed.
+func recorded(ctx context.Context, transaction pgx.Tx, referrals []store.Referral) ([]inspect.Recorded, error) {
+	rows, err := transaction.Query(ctx, `
+		select e.referral, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.occurred, e.received, e.stored,
+			e.source, e.body, a.applied
+		from projection.event e left join projection.applied a using (sequence)
+		where e.referral = any ($1)`, referrals)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (inspect.Recorded, error) {
+		var e store.Event
+		var sequence int64
+		var stored time.Time
+		var occurred, received, applied *time.Time
+		err := row.Scan(&e.Referral, &e.Type, &e.ID, &sequence, &e.CRN, &e.NOMS, &e.Emitted, &occurred, &received, &stored, &e.Source, &e.Body, &applied)
+		e.Emitted, e.Occurred, e.Received = e.Emitted.UTC(), orZero(occurred), orZero(received)
+		return inspect.Recorded{
+			Event:  delius.Read(&e, uint64(sequence)), //nolint:gosec // sequences are positive
+			Stored: stored.UTC(), Applied: orZero(applied),
+		}, err
+	})
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// conflictsOf lists the conflicts of a person's contacts and addresses, whoever had
+// them at the time.
+func conflictsOf(ctx context.Context, transaction pgx.Tx, s *projector.Subject) ([]inspect.Conflict, error) {
+	var urns []string
+	for i := range s.Desired.Contacts {
+		urns = append(urns, s.Desired.Contacts[i].URN)
+	}
+	var addresses []int64
+	for i := range s.Current.Addresses {
+		addresses = append(addresses, s.Current.Addresses[i].ID)
+	}
+	return conflicts(ctx, transaction, "urn <> '' and urn = any ($1) or offender_address_id = any ($2)", urns, addresses)
+}

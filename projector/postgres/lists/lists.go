@@ -1,0 +1,153 @@
+// Package lists reads what is shown: histories, what is parked, conflicts. It locks nothing
+// and, but for making what is parked be tried again, writes nothing.
+package lists
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
+	"casdelius/projector/postgres/people"
+	"casdelius/projector/postgres/step"
+	"casdelius/projector/postgres/tx"
+	"casdelius/store"
+)
+
+// Lists reads what is shown.
+type Lists struct {
+	DB     *tx.DB
+	Steps  *step.Steps
+	Finder *people.People
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+// Conflicts lists the values of people's that events have replaced since a time, in the order
+// in which that happened. Of a selection its CRNs count.
+func (l *Lists) Conflicts(ctx context.Context, who projector.Selection, since time.Time) ([]inspect.Conflict, error) {
+	return conflicts(ctx, l.DB.Pool, "(cardinality($1::text[]) = 0 or crn = any ($1)) and at >= $2", texts(who.CRNs), since)
+}
+
+func texts(crns []store.CRN) []string {
+	out := make([]string, len(crns))
+	for i, crn := range crns {
+		out[i] = string(crn)
+	}
+	return out
+}
+
+func conflicts(ctx context.Context, db querier, where string, args ...any) ([]inspect.Conflict, error) {
+	rows, err := db.Query(ctx, `
+		select conflict_id, at, crn, urn, coalesce(offender_address_id, 0), field, replaced, with_value, events
+		from projection.conflict where `+where+` order by at, conflict_id`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing conflicts: %w", tx.Translate(err))
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (inspect.Conflict, error) {
+		var c inspect.Conflict
+		err := row.Scan(&c.Number, &c.At, &c.CRN, &c.URN, &c.AddressID, &c.Field, &c.Replaced, &c.With, &c.EventIDs)
+		c.At = c.At.UTC()
+		return c, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing conflicts: %w", tx.Translate(err))
+	}
+	return list, nil
+}
+
+// sqlParked picks what is parked: of these referrals, or of all if $1 is null, and for a cause.
+const sqlParked = "($1::uuid[] is null or referral = any ($1)) and ($2 = '' or cause = $2)"
+
+// Parked lists what is parked, the oldest first. Of a selection its CRNs count: they are its
+// owners', or where that is nobody, those that the events name.
+func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause delius.Cause) ([]inspect.Parked, error) {
+	naming, err := l.naming(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.DB.Pool.Query(ctx, `
+		select referral, urn, address, event, cause, problem, since, tries, retry_at from projection.parked where `+sqlParked+`
+		order by since, referral, urn, address, event`, naming, string(cause))
+	if err != nil {
+		return nil, fmt.Errorf("listing what is parked: %w", tx.Translate(err))
+	}
+	list, err := pgx.CollectRows(rows, parked)
+	if err != nil {
+		return nil, fmt.Errorf("listing what is parked: %w", tx.Translate(err))
+	}
+	var referrals []store.Referral
+	for i := range list {
+		referrals = append(referrals, list[i].Referral)
+	}
+	owners, err := l.Finder.Owners(ctx, referrals)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Owner = owners[list[i].Referral]
+	}
+	return slices.DeleteFunc(list, func(p inspect.Parked) bool {
+		return len(who.CRNs) > 0 && !slices.Contains(who.CRNs, p.Owner.CRN)
+	}), nil
+}
+
+// naming are the referrals that may be those of whom is selected; nil is all.
+func (l *Lists) naming(ctx context.Context, who projector.Selection) ([]store.Referral, error) {
+	if len(who.CRNs) == 0 {
+		return nil, nil
+	}
+	naming, err := l.Finder.ReferralsNaming(ctx, who.CRNs)
+	return append([]store.Referral{}, naming...), err
+}
+
+func parked(row pgx.CollectableRow) (inspect.Parked, error) {
+	var p inspect.Parked
+	var event string
+	var retry *time.Time
+	err := row.Scan(&p.Referral, &p.URN, &p.Address, &event, &p.Cause, &p.Problem, &p.Since, &p.Tries, &retry)
+	if kind, id, isEvent := strings.Cut(event, " "); isEvent {
+		p.Events = []store.Key{{Type: store.Type(kind), Referral: p.Referral, ID: id}}
+	}
+	p.Since = p.Since.UTC()
+	if retry != nil {
+		p.RetryAt = retry.UTC()
+	}
+	return p, err
+}
+
+// RetryParked makes what is parked be tried again at once, and returns how many
+// contacts and addresses that is. Events that are parked themselves never change, and
+// are not among them; neither is what is being tried right now.
+func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause delius.Cause, now time.Time) (int, error) {
+	list, err := l.Parked(ctx, who, cause)
+	if err != nil {
+		return 0, err
+	}
+	referrals := []store.Referral{}
+	for i := range list {
+		referrals = append(referrals, list[i].Referral)
+	}
+	tag, err := l.DB.Pool.Exec(ctx, `
+		with locked as (
+			select referral, urn, address, event from projection.parked
+			where retry_at is not null and `+sqlParked+`
+			order by 1, 2, 3, 4 for update skip locked
+		)
+		update projection.parked p set retry_at = least(retry_at, $3)
+		from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
+		referrals, string(cause), now)
+	if err != nil {
+		return 0, fmt.Errorf("making what is parked be tried again: %w", tx.Translate(err))
+	}
+	return int(tag.RowsAffected()), nil
+}

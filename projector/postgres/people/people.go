@@ -1,0 +1,184 @@
+// Package people knows whom events name and who that is in Delius: who there is to
+// reconcile, of which referrals, and who rebuilds them.
+//
+// One relation leads from a referral by the names of its events to offenders. It gives
+// candidates: whose a referral is in the end [casdelius/projector/delius.Owner] decides from
+// all of its events.
+package people
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/postgres/tx"
+	"casdelius/store"
+)
+
+// People is who there is to reconcile.
+type People struct{ DB *tx.DB }
+
+// named are the offenders whom events name, each with the referrals of these events, as a
+// source w. Some come twice: by their CRN and by their NOMS number. Whoever is soft-deleted
+// is nobody.
+const named = `(
+	select o.offender_id, i.referral from delius.offender o join projection.identity i on i.crn = o.crn where i.crn <> '' and o.soft_deleted = 0
+	union all
+	select o.offender_id, i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number where i.noms <> '' and o.soft_deleted = 0
+) w`
+
+// Names are CRNs and NOMS numbers to look up.
+type Names struct {
+	crns map[store.CRN]bool
+	noms map[store.NOMS]bool
+}
+
+// Add adds names.
+func (n *Names) Add(crns []store.CRN, noms []store.NOMS) {
+	if n.crns == nil {
+		n.crns, n.noms = map[store.CRN]bool{}, map[store.NOMS]bool{}
+	}
+	for _, crn := range crns {
+		n.crns[crn] = true
+	}
+	for _, number := range noms {
+		n.noms[number] = true
+	}
+}
+
+// Without takes out the names that others has.
+func (n *Names) Without(others *Names) {
+	maps.DeleteFunc(n.crns, func(crn store.CRN, _ bool) bool { return others.crns[crn] })
+	maps.DeleteFunc(n.noms, func(noms store.NOMS, _ bool) bool { return others.noms[noms] })
+}
+
+// Empty says whether there are none.
+func (n *Names) Empty() bool { return len(n.crns)+len(n.noms) == 0 }
+
+// Whether the offenders that are looked up are locked, too: those who can be had at once.
+const (
+	Looking = ""
+	Locking = " for no key update skip locked"
+)
+
+// QueueOffenders looks up who has any of these names.
+func QueueOffenders(b *pgx.Batch, n *Names, locking string, found func(delius.Offender)) {
+	b.Queue(`
+		select offender_id, crn, coalesce(noms_number, '') from delius.offender
+		where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`+locking,
+		slices.Sorted(maps.Keys(n.crns)), slices.Sorted(maps.Keys(n.noms))).Query(func(rows pgx.Rows) error {
+		var o delius.Offender
+		_, err := pgx.ForEachRow(rows, []any{&o.ID, &o.CRN, &o.NOMS}, func() error {
+			found(o)
+			return nil
+		})
+		return err
+	})
+}
+
+// OffendersAfter implements projector.People.
+func (p *People) OffendersAfter(ctx context.Context, after int64) ([]int64, error) {
+	return tx.Collect[int64](ctx, p.DB.Scan, "listing the people whom events name",
+		"select distinct offender_id from "+named+" where offender_id > $1 order by 1", after)
+}
+
+// DueUpTo implements projector.People.
+func (p *People) DueUpTo(ctx context.Context, last int64) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.Scan, "listing whom a rebuild has passed and who are due",
+		"select referral from "+named+` where offender_id <= $1 and exists (select from projection.due d where d.referral = w.referral)
+		group by referral order by min(offender_id), referral`, last)
+}
+
+// ReferralsOf implements projector.People.
+func (p *People) ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "listing the referrals of people",
+		"select distinct referral from "+named+" where offender_id = any ($1) order by 1", offenders)
+}
+
+// Unowned implements projector.People.
+func (p *People) Unowned(ctx context.Context) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.Scan, "listing the referrals of nobody",
+		"select distinct referral from projection.event except select referral from "+named+" order by 1")
+}
+
+// sqlNaming are the referrals whose events name any of the CRNs $1, or the person whose it is.
+const sqlNaming = `
+	select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
+	union
+	select w.referral from ` + named + ` join delius.offender o using (offender_id) where o.crn = any ($1::bpchar[])`
+
+// ReferralsNaming implements projector.Finder.
+func (p *People) ReferralsNaming(ctx context.Context, crns []store.CRN) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "listing the referrals of people", sqlNaming+" order by 1", crns)
+}
+
+// WithEvents implements projector.Finder.
+func (p *People) WithEvents(ctx context.Context, referrals []store.Referral) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "looking for referrals", "select distinct referral from projection.event where referral = any ($1)", referrals)
+}
+
+// OffendersOf implements projector.Finder. Whoever is soft-deleted is among them: rows of the
+// ledger may stand there.
+func (p *People) OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error) {
+	return tx.Collect[int64](ctx, p.DB.LookMany, "looking for people", "select offender_id from delius.offender where crn = any ($1::bpchar[]) order by 1", crns)
+}
+
+// Owners works out whose each of some referrals is, by all of its events that have an effect.
+func (p *People) Owners(ctx context.Context, referrals []store.Referral) (map[store.Referral]delius.Ownership, error) {
+	transaction, err := p.DB.LookMany(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback(ctx, transaction)
+	events, err := namesOf(ctx, transaction, referrals)
+	if err != nil {
+		return nil, fmt.Errorf("reading whom the events of %d referrals name: %w", len(referrals), tx.Translate(err))
+	}
+	var all Names
+	for _, some := range events {
+		for _, e := range some {
+			if e.CRN != "" {
+				all.Add([]store.CRN{e.CRN}, nil)
+			}
+			if e.NOMS != "" {
+				all.Add(nil, []store.NOMS{e.NOMS})
+			}
+		}
+	}
+	var offenders delius.Offenders
+	var b pgx.Batch
+	QueueOffenders(&b, &all, Looking, offenders.Add)
+	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, fmt.Errorf("looking for people: %w", tx.Translate(err))
+	}
+	owners := make(map[store.Referral]delius.Ownership, len(referrals))
+	for _, referral := range referrals {
+		owners[referral] = delius.Owner(events[referral], &offenders)
+	}
+	return owners, nil
+}
+
+// namesOf are the events of referrals, with what decides whose these are.
+func namesOf(ctx context.Context, transaction pgx.Tx, referrals []store.Referral) (map[store.Referral][]*delius.Event, error) {
+	//nolint:rowserrcheck // ForEachRow checks it
+	rows, err := transaction.Query(ctx, `
+		select referral, type, id, emitted, coalesce(crn, ''), coalesce(noms, '') from projection.event
+		where referral = any ($1) and (crn is not null or noms is not null)`, referrals)
+	if err != nil {
+		return nil, err
+	}
+	out := map[store.Referral][]*delius.Event{}
+	var e store.Event
+	_, err = pgx.ForEachRow(rows, []any{&e.Referral, &e.Type, &e.ID, &e.Emitted, &e.CRN, &e.NOMS}, func() error {
+		out[e.Referral] = append(out[e.Referral], &delius.Event{Event: e})
+		return nil
+	})
+	return out, err
+}
+
+var _ projector.People = (*People)(nil)

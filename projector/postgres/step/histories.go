@@ -1,0 +1,111 @@
+package step
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/store"
+)
+
+// history is the events of one referral, whom they name, which of them are fresh, and
+// whether it is due.
+type history struct {
+	names
+	referral store.Referral
+	events   []*delius.Event
+	fresh    []projector.Fresh
+	marks    []int64
+	parked   bool // known only where one looks
+}
+
+// addTo makes the referral one of a person's.
+func (h *history) addTo(p *projector.Person) {
+	p.Waits = p.Waits || len(h.marks) > 0 || h.parked
+	p.Referrals = append(p.Referrals, h.referral)
+	p.Events = append(p.Events, h.events...)
+	p.Fresh = append(p.Fresh, h.fresh...)
+	p.Marks = append(p.Marks, h.marks...)
+}
+
+// sqlHistories reads the histories of referrals that name any of these people and of the
+// selected, and who of them is due. It is one statement: an event that is committed later
+// keeps its mark. Whoever only looks is told who has something parked as well: it may have
+// to go.
+func sqlHistories(dry bool) string {
+	parked := "false"
+	if dry {
+		parked = "exists (select from projection.parked p where p.referral = u.referral)"
+	}
+	return `
+		with mine as materialized (
+			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked
+			from (
+				select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
+				union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''
+				union select unnest($3::uuid[])
+			) u
+		)
+		select m.referral, m.marks, m.parked, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
+			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
+		from mine m left join projection.event e using (referral)`
+}
+
+// histories reads the histories of the selected referrals and of all that may be those of
+// locked offenders, in the order of the referrals.
+func (s *Step) histories(ctx context.Context, selected map[store.Referral]*names, index *offenderIndex) ([]history, error) {
+	var crns, noms []string
+	for _, o := range index.locked {
+		crns = append(crns, string(o.CRN))
+		if o.NOMS != "" {
+			noms = append(noms, string(o.NOMS))
+		}
+	}
+	rows, err := s.tx.Query(ctx, sqlHistories(s.how.DryRun), crns, noms, slices.Collect(maps.Keys(selected))) //nolint:rowserrcheck // ForEachRow checks it
+	if err != nil {
+		return nil, err
+	}
+	all := map[store.Referral]*history{}
+	var e store.Event
+	var marks []int64
+	var eventType, id *string
+	var sequence *int64
+	var emitted, stored *time.Time
+	var parked, fresh bool
+	_, err = pgx.ForEachRow(rows, []any{
+		&e.Referral, &marks, &parked, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh,
+	}, func() error {
+		h := all[e.Referral]
+		if h == nil {
+			h = &history{referral: e.Referral, marks: slices.Clone(marks), parked: parked}
+			all[e.Referral] = h
+		}
+		if sequence == nil {
+			return nil // there are no events
+		}
+		e.Type, e.ID, e.Emitted = store.Type(*eventType), *id, emitted.UTC()
+		if e.Type.Known() {
+			h.events = append(h.events, delius.Read(&e, uint64(*sequence))) //nolint:gosec // sequences are positive
+			h.add(e.CRN, e.NOMS)
+		}
+		if fresh {
+			h.fresh = append(h.fresh, projector.Fresh{Key: e.Key(), Sequence: uint64(*sequence), Stored: *stored}) //nolint:gosec // see above
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]history, 0, len(all))
+	for _, h := range all {
+		out = append(out, *h)
+	}
+	slices.SortFunc(out, func(a, b history) int { return a.referral.Compare(b.referral) })
+	return out, nil
+}

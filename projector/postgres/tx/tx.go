@@ -1,0 +1,115 @@
+// Package tx runs transactions in Delius's database: each with its limits, with the plans
+// that suit what it reads, and with errors that say whether the same may simply be run
+// again.
+//
+// There are three kinds. [DB.Write] looks rows up by their keys and may write; nothing in it
+// waits for long. [DB.Look] sees everything as it was at one moment, locks nobody and writes
+// nothing. [DB.Scan] goes through whole tables for as long as that takes.
+package tx
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Limits are those of a transaction.
+type Limits struct {
+	Lock      time.Duration // of one statement's wait for a lock
+	Statement time.Duration
+	Idle      time.Duration // between two statements
+}
+
+// DB is a database that transactions are run in.
+type DB struct {
+	Pool   *pgxpool.Pool
+	Limits Limits
+}
+
+const (
+	committed = "begin isolation level read committed"
+	snapshot  = "begin isolation level repeatable read read only"
+)
+
+// keys has every table read through its indexes. A table that has grown since it was
+// analysed, from nothing in a rebuild, looks so small that reading the whole of it for
+// every few people seems best. Parallel workers take longer to start than such a look-up
+// takes.
+const keys = `set local jit = off; set local max_parallel_workers_per_gather = 0;
+	set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off`
+
+// byMany makes a plan for each use: one that was made for small arrays would be kept for as
+// long as the connection lives.
+const byMany = keys + "; set local plan_cache_mode = force_custom_plan"
+
+// byFew keeps plans: to plan the look-up of a few rows takes as long as to run it. A plan is
+// made again when the statistics of its tables are, so a table that has grown since it was
+// empty is not read whole for long.
+const byFew = keys + "; set local plan_cache_mode = force_generic_plan"
+
+// Few are so many keys that plans are kept. PostgreSQL plans for ten elements where it does
+// not know an array.
+const Few = 10
+
+func byKeys(n int) string {
+	if n <= Few {
+		return byFew
+	}
+	return byMany
+}
+
+// Write begins a transaction that looks up so many keys and may write.
+func (db *DB) Write(ctx context.Context, keys int) (pgx.Tx, error) {
+	return db.begin(ctx, committed, byKeys(keys))
+}
+
+// Look begins a transaction that only looks, by so many keys.
+func (db *DB) Look(ctx context.Context, keys int) (pgx.Tx, error) {
+	return db.begin(ctx, snapshot, byKeys(keys))
+}
+
+// LookMany begins one that looks by many keys.
+func (db *DB) LookMany(ctx context.Context) (pgx.Tx, error) { return db.begin(ctx, snapshot, byMany) }
+
+// Scan begins a transaction that goes through whole tables, in one process: whoever works
+// live beside it needs the others.
+func (db *DB) Scan(ctx context.Context) (pgx.Tx, error) {
+	return db.begin(ctx, snapshot, "set local statement_timeout = 0; set local max_parallel_workers_per_gather = 0")
+}
+
+// begin starts a transaction with its settings in one round trip.
+func (db *DB) begin(ctx context.Context, begin, settings string) (pgx.Tx, error) {
+	limits := fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
+		db.Limits.Lock.Milliseconds(), db.Limits.Statement.Milliseconds(), db.Limits.Idle.Milliseconds())
+	tx, err := db.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + "; " + settings})
+	return tx, Translate(err)
+}
+
+// Rollback ends a transaction also when the context has ended. After a commit it does
+// nothing.
+func Rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = tx.Rollback(ctx) // closes the connection if it fails, which rolls back as well
+}
+
+// Collect reads one column, in a transaction that begin starts; doing says what for.
+func Collect[T any](ctx context.Context, begin func(context.Context) (pgx.Tx, error), doing, query string, args ...any) ([]T, error) {
+	tx, err := begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer Rollback(ctx, tx)
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, Translate(err))
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, Translate(err))
+	}
+	return values, nil
+}

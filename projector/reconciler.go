@@ -1,0 +1,264 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"casdelius/projector/delius"
+	"casdelius/store"
+)
+
+// Report is what a reconcile came to.
+type Report struct {
+	Applied
+	Looked  int              // people looked at
+	Events  int              // that their histories hold
+	Plan    []Decision       // of a dry run: what would be written
+	Failed  []store.Referral // whose people met an unexpected error; they stay due
+	Lost    int              // people whose history lacks events
+	Changes int              // rows written, or to be written
+}
+
+// add adds what another reconcile came to.
+func (r *Report) add(o *Report) {
+	r.People = append(r.People, o.People...)
+	r.Plan = append(r.Plan, o.Plan...)
+	r.Failed = append(r.Failed, o.Failed...)
+	r.Looked += o.Looked
+	r.Events += o.Events
+	r.Deferred += o.Deferred
+	r.Lost += o.Lost
+	r.Changes += o.Changes
+	r.Skipped = r.Skipped || o.Skipped
+}
+
+// Reconciler makes what stands of some people what their events say. It is the one way into
+// Delius: of live projection, the sweep, a rebuild, a repair and every dry run.
+type Reconciler struct {
+	steps     Steps
+	retry     retrier
+	logger    *slog.Logger
+	metrics   *metrics
+	now       func() time.Time
+	committed func(Applied, time.Time) // may be nil
+	pauses    *pauses
+	losses    losses
+	search    chan struct{} // holds a token when a history was found to lack events
+	denied    atomic.Pointer[denial]
+}
+
+func newReconciler(steps Steps, retry retrier, metrics *metrics, config *Config) *Reconciler {
+	return &Reconciler{
+		steps: steps, retry: retry, logger: config.Logger, metrics: metrics, now: config.Now, committed: config.Committed,
+		pauses: newPauses(config.Retry),
+		losses: losses{of: map[store.Referral]string{}},
+		search: make(chan struct{}, 1),
+	}
+}
+
+// denial is what every step since the last that committed was denied by.
+type denial struct {
+	steps int
+	since time.Time
+	last  error
+}
+
+// manyDenied is how many steps have to be denied in a row, each for another reason than its
+// people, before that counts as ill health. One person alone never makes so many between two
+// who are well.
+const manyDenied = 3
+
+// deny notes an unexpected error of a step.
+func (r *Reconciler) deny(err error) {
+	was := r.denied.Load()
+	is := &denial{steps: 1, since: r.now(), last: err}
+	if was != nil {
+		is.steps, is.since = was.steps+1, was.since
+	}
+	r.denied.Store(is)
+}
+
+// healthy is nil unless every step of late was denied.
+func (r *Reconciler) healthy() error {
+	if d := r.denied.Load(); d != nil && d.steps >= manyDenied {
+		return fmt.Errorf("every one of the last %d steps was denied, since %s: %w", d.steps, d.since.UTC().Format(time.RFC3339), d.last)
+	}
+	return nil
+}
+
+// Reconcile reconciles the people of the selected referrals; see [Projector.Reconcile].
+func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report, error) {
+	if len(selection.Referrals) == 0 {
+		return Report{}, nil
+	}
+	var report Report
+	err := r.retry.do(ctx, "reconciling", func() (err error) {
+		report, err = r.reconcileOnce(ctx, selection)
+		return err
+	})
+	switch {
+	case err == nil:
+		r.denied.Store(nil)
+		r.publish(ctx, report, selection.Quiet)
+		return report, nil
+	case ctx.Err() != nil:
+		return report, context.Cause(ctx)
+	case len(selection.Referrals) > 1:
+		r.logger.ErrorContext(ctx, "reconciling one referral after another", "referrals", len(selection.Referrals), "error", err)
+		return r.split(ctx, selection)
+	default:
+		return r.failed(ctx, selection, err)
+	}
+}
+
+// reconcileOnce looks at the selected people once: history → fold → diff → apply, in one
+// transaction.
+func (r *Reconciler) reconcileOnce(ctx context.Context, selection Selection) (Report, error) {
+	step, err := r.steps.Begin(ctx, selection)
+	if err != nil {
+		return Report{}, err
+	}
+	defer step.Rollback(ctx)
+	people := step.People()
+	subjects := make([]Subject, len(people))
+	for i := range people {
+		subjects[i] = Subject{Person: people[i], Desired: delius.Fold(people[i].Events)}
+	}
+	refs, err := step.LoadCurrent(ctx, subjects)
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{Looked: len(people)}
+	decisions := make([]Decision, len(subjects))
+	for i := range subjects {
+		decisions[i] = decide(subjects[i], refs)
+		report.Events += len(people[i].Events)
+		report.Changes += len(decisions[i].Outcome.Changes)
+		if lost := decisions[i].Outcome.Lost; len(lost) > 0 {
+			report.Lost++
+			r.logger.WarnContext(ctx, "the history lacks events that the ledger was folded from: nothing is written", "crn", people[i].CRN, "of", lost)
+		}
+	}
+	if selection.DryRun {
+		report.Plan = decisions
+		return report, nil
+	}
+	report.Applied, err = step.Apply(ctx, decisions, r.now())
+	return report, err
+}
+
+// decide compares what one person's events want with what stands.
+func decide(s Subject, refs delius.References) Decision {
+	outcome := delius.Diff(s.Desired, s.Current, refs)
+	markKnown(s.Person.Fresh, s.Current.AppliedContacts)
+	return Decision{Subject: s, Outcome: outcome, Applied: applied(s.Person.Fresh, outcome)}
+}
+
+// applied are the fresh events that are in Delius once the outcome is: all but those
+// that are parked themselves and those whose contact is.
+func applied(fresh []Fresh, outcome delius.Outcome) []Fresh {
+	if len(outcome.Lost) > 0 {
+		return nil
+	}
+	contacts, events := map[string]bool{}, map[store.Key]bool{}
+	for _, parked := range outcome.Parked {
+		switch {
+		case parked.Cause == delius.BadDetail:
+			for _, k := range parked.Events {
+				events[k] = true
+			}
+		case parked.Cause.Retried() && !parked.Address:
+			contacts[parked.URN] = true
+		}
+	}
+	out := make([]Fresh, 0, len(fresh))
+	for _, f := range fresh {
+		kind := delius.KindOf(f.Key.Type)
+		if kind == nil || !events[f.Key] && !contacts[kind.URN(f.Key.Referral)] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// markKnown marks the fresh events that the ledger was folded from.
+func markKnown(fresh []Fresh, ledger map[string]delius.AppliedContact) {
+	for i := range fresh {
+		key := fresh[i].Key
+		if kind := delius.KindOf(key.Type); kind != nil {
+			_, fresh[i].Known = slices.BinarySearch(ledger[kind.URN(key.Referral)].Events, delius.HashOf(key))
+		}
+	}
+}
+
+// split reconciles the referrals of a batch one by one.
+func (r *Reconciler) split(ctx context.Context, selection Selection) (Report, error) {
+	var all Report
+	for _, referral := range selection.Referrals {
+		one := selection
+		one.Referrals = []store.Referral{referral}
+		report, err := r.Reconcile(ctx, one)
+		if err != nil {
+			return all, err
+		}
+		all.add(&report)
+	}
+	return all, nil
+}
+
+// failed reports a referral that cannot be reconciled: it stays due, and is left
+// alone for a pause that grows.
+func (r *Reconciler) failed(ctx context.Context, selection Selection, err error) (Report, error) {
+	r.metrics.failures.Inc()
+	r.deny(err)
+	r.pauses.fail(selection.Referrals, r.now())
+	r.logger.ErrorContext(ctx, "a referral cannot be reconciled: it stays due", "referral", selection.Referrals[0].String(), "error", err)
+	return Report{Failed: selection.Referrals}, nil
+}
+
+// reconcileUntilFree reconciles the people of referrals, and asks again for those whom
+// somebody else has locked, so many times at most and with growing pauses of a millisecond and
+// more. It calls each with every report, and returns the referrals that are left.
+func (r *Reconciler) reconcileUntilFree(ctx context.Context, selection Selection, attempts, longest int, each func(*Report)) ([]store.Referral, error) {
+	for attempt := 0; len(selection.Referrals) > 0; attempt++ {
+		report, err := r.Reconcile(ctx, selection)
+		if err != nil {
+			return selection.Referrals, err
+		}
+		each(&report)
+		if selection.DryRun || report.Deferred == 0 && !report.Skipped {
+			return nil, nil
+		}
+		if selection.Referrals = without(selection.Referrals, &report); attempt == attempts {
+			return selection.Referrals, nil
+		}
+		if err := wait(ctx, time.Millisecond, min(attempt, longest)); err != nil {
+			return selection.Referrals, err
+		}
+	}
+	return nil, nil
+}
+
+// without are the referrals that a reconcile has not seen.
+func without(referrals []store.Referral, r *Report) []store.Referral {
+	seen := map[store.Referral]bool{}
+	for _, decisions := range [][]Decision{r.People, r.Plan} {
+		for i := range decisions {
+			for _, referral := range decisions[i].Person.Referrals {
+				seen[referral] = true
+			}
+		}
+	}
+	for _, referral := range r.Failed {
+		seen[referral] = true
+	}
+	return slices.DeleteFunc(slices.Clone(referrals), func(referral store.Referral) bool { return seen[referral] })
+}
+
+// errStopped is the cause of a context that ends what took too long after a stop.
+var errStopped = errors.New("stopped: what was in hand took too long")

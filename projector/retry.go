@@ -1,0 +1,105 @@
+package projector
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"casdelius/store"
+)
+
+// retrier runs again what met a transient error, in growing pauses. It is the one place
+// where that is done.
+type retrier struct {
+	pause   time.Duration // the first one
+	logger  *slog.Logger
+	metrics *metrics
+}
+
+// do runs f until it meets no transient error; doing says what it is for.
+func (r retrier) do(ctx context.Context, doing string, f func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := f()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !isTransient(err):
+			return err
+		}
+		r.metrics.retries.Inc()
+		r.logger.WarnContext(ctx, "retrying after a transient error", "doing", doing, "attempt", attempt+1, "error", err)
+		if err := r.wait(ctx, attempt); err != nil {
+			return err
+		}
+	}
+}
+
+// wait pauses after so many attempts.
+func (r retrier) wait(ctx context.Context, attempt int) error { return wait(ctx, r.pause, attempt) }
+
+// wait pauses for base, doubled with every attempt up to 30 times that.
+func wait(ctx context.Context, base time.Duration, attempt int) error {
+	pause := min(base<<min(attempt, 5), 30*base)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// signal leaves a token, unless one is there already.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pauses remembers referrals that met an unexpected error, so that they are not tried
+// in a tight loop. It is forgotten when the process ends.
+type pauses struct {
+	base time.Duration
+	mu   sync.Mutex
+	of   map[store.Referral]pause
+}
+
+type pause struct {
+	until time.Time
+	tries int
+}
+
+func newPauses(base time.Duration) *pauses {
+	return &pauses{base: base, of: map[store.Referral]pause{}}
+}
+
+func (p *pauses) fail(referrals []store.Referral, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range referrals {
+		was := p.of[r]
+		p.of[r] = pause{until: now.Add(min(p.base<<min(was.tries, 20), 1500*p.base)), tries: was.tries + 1}
+	}
+}
+
+// resting lists the referrals that are to be left alone now, and forgets those that
+// have been left alone for long since.
+func (p *pauses) resting(now time.Time) []store.Referral {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []store.Referral
+	for r, is := range p.of {
+		switch {
+		case now.Before(is.until):
+			out = append(out, r)
+		case now.Sub(is.until) > 3000*p.base:
+			delete(p.of, r)
+		}
+	}
+	return out
+}

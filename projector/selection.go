@@ -1,0 +1,98 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"casdelius/projector/delius"
+	"casdelius/store"
+)
+
+// ErrRetry marks an error after which the same can simply be run again: a lock timeout, a
+// statement timeout, a deadlock, a serialization failure, a lost connection, an entry that
+// somebody else was faster with. Nothing was written and nobody is parked.
+var ErrRetry = errors.New("try again")
+
+// ErrUnavailable marks an error of the log that passes by itself.
+var ErrUnavailable = errors.New("the stream is unavailable")
+
+// isTransient says whether the same may succeed when it is run again.
+func isTransient(err error) bool { return errors.Is(err, ErrRetry) || errors.Is(err, ErrUnavailable) }
+
+// Selection says who is meant: the people of some referrals, people by their CRN, people by
+// their number in Delius. One that names nobody is everyone, but for a step, which looks at
+// the people of its referrals only.
+type Selection struct {
+	CRNs      []store.CRN
+	Referrals []store.Referral
+	Offenders []int64
+
+	Due    bool // of the referrals only those that are due
+	DryRun bool // look only: lock nobody, write nothing
+	Quiet  bool // raise no telemetry: a rebuild
+	Repair bool // put damaged rows right as well
+}
+
+// Everyone says whether nobody is named.
+func (s *Selection) Everyone() bool { return len(s.CRNs)+len(s.Referrals)+len(s.Offenders) == 0 }
+
+// Person is one person in a step: locked, with the whole history. A referral whose owner is
+// nobody in Delius is a Person of its own, with a Cause.
+type Person struct {
+	delius.Ownership
+	Referrals []store.Referral
+	Events    []*delius.Event
+	Fresh     []Fresh // those of Events that were never applied
+	Marks     []int64 // of the referrals that are due, as they were before the history was read
+	Waits     bool    // is due, or, where one only looks, has something parked
+}
+
+// Fresh is an event that was not yet applied.
+type Fresh struct {
+	Key      store.Key
+	Sequence uint64
+	Stored   time.Time // when the log took it
+	Known    bool      // the ledger was folded from it: the inbox was lost and filled again
+}
+
+// Subject is a person with what their events want and what stands.
+type Subject struct {
+	Person  Person
+	Desired delius.Desired
+	Current delius.Current
+}
+
+// Decision is what a step writes for one person.
+type Decision struct {
+	Subject
+	Outcome delius.Outcome
+	Applied []Fresh // events that are applied once the step commits
+}
+
+// Applied is what a step did.
+type Applied struct {
+	People   []Decision // written, or found to need nothing
+	Deferred int        // people of whom somebody else has locked or changed something: still due
+	Skipped  bool       // somebody was locked by another: there is more to do
+}
+
+// Steps begins steps.
+type Steps interface {
+	// Begin begins a step over the people of the selection's referrals.
+	Begin(ctx context.Context, selection Selection) (Step, error)
+}
+
+// Step is one transaction over a batch of people: they are locked until it ends. It keeps
+// nothing of what it is handed, and changes nothing of it but what it says.
+type Step interface {
+	// People are the people that could be locked, whole.
+	People() []Person
+	// LoadCurrent fills in Current of each subject: what stands in Delius and was last
+	// applied, of what its Desired wants. It returns the rows that both may refer to.
+	LoadCurrent(ctx context.Context, subjects []Subject) (delius.References, error)
+	// Apply writes what was decided, clears the marks of who was due, and commits.
+	Apply(ctx context.Context, decisions []Decision, now time.Time) (Applied, error)
+	// Rollback ends a step that was not applied. After Apply it does nothing.
+	Rollback(ctx context.Context)
+}

@@ -1,0 +1,324 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"casdelius/projector"
+	"casdelius/store"
+)
+
+// inbox holds the stream against the inbox: all of it, or what there is of the people
+// that are asked for.
+func (v *Verifier) inbox(ctx context.Context) error {
+	// What the inbox has beyond the end of the stream is a finding here, no error.
+	stream, err := v.ports.Reconciler.VerifyStream(ctx)
+	if err != nil {
+		return err
+	}
+	parts := []projector.Range{{From: 1, To: stream.LastSequence}}
+	if v.selection != nil {
+		if parts, err = v.selectedRanges(ctx, stream.LastSequence); err != nil {
+			return err
+		}
+	}
+	for _, part := range parts {
+		if err := v.part(ctx, part, projector.Length(parts)); err != nil {
+			return err
+		}
+	}
+	if v.selection != nil {
+		return nil
+	}
+	return v.beyondStream(ctx, stream.LastSequence)
+}
+
+// beyondStream finds what the inbox has beyond the end of the stream. That is never
+// removed: if the stream has lost messages nothing else has them.
+func (v *Verifier) beyondStream(ctx context.Context, last uint64) error {
+	found, err := v.ports.Inbox.BeyondStream(ctx, last)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	stream, err := v.ports.Log.Stream(ctx) // which has gone on meanwhile
+	if err != nil {
+		return fmt.Errorf("asking for the state of the stream: %w", err)
+	}
+	found = slices.DeleteFunc(found, func(f Finding) bool { return f.Sequence > 0 && f.Sequence <= stream.LastSequence })
+	if err := v.record(found); err != nil || !v.o.Repair {
+		return err
+	}
+	return v.leave(found)
+}
+
+// selectedRanges are the sequences that the inbox has of the people asked for, and those of
+// which it does not know whose they are.
+func (v *Verifier) selectedRanges(ctx context.Context, last uint64) ([]projector.Range, error) {
+	sequences, err := v.ports.Inbox.Sequences(ctx, v.selection.Referrals)
+	if err != nil {
+		return nil, err
+	}
+	gaps, err := v.ports.Inbox.Missing(ctx, last)
+	if err != nil {
+		return nil, err
+	}
+	return append(gaps, projector.RangesOf(sequences)...), nil
+}
+
+// stretch is a short range of the stream with its messages.
+type stretch struct {
+	projector.Range
+	messages []store.Stored
+}
+
+// part verifies a range, stretch after stretch: while one is compared the next is read.
+func (v *Verifier) part(ctx context.Context, part projector.Range, total int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stretches := make(chan stretch)
+	group.Go(func() error {
+		defer close(stretches)
+		return v.cut(ctx, part, func(s stretch) error {
+			select {
+			case stretches <- s:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	})
+	group.Go(func() error {
+		for s := range stretches {
+			v.o.Progress(projector.Progress{Phase: VerifyingStream, Done: v.verdict.Messages, Total: total})
+			if err := v.stretch(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// cut reads a range of the stream and cuts it into stretches.
+func (v *Verifier) cut(ctx context.Context, part projector.Range, yield func(stretch) error) error {
+	next := func(from uint64) stretch {
+		return stretch{Range: projector.Range{From: from, To: min(part.To, from+verifyMessages-1)}}
+	}
+	if part.From > part.To {
+		return nil
+	}
+	s := next(part.From)
+	for message, err := range v.ports.Log.Read(ctx, part.From, part.To) {
+		if err != nil {
+			return fmt.Errorf("reading the stream from sequence %d: %w", s.From, err)
+		}
+		for message.Sequence > s.To {
+			if err := yield(s); err != nil {
+				return err
+			}
+			s = next(s.To + 1)
+		}
+		s.messages = append(s.messages, message)
+	}
+	for ; s.To < part.To; s = next(s.To + 1) {
+		if err := yield(s); err != nil {
+			return err
+		}
+	}
+	return yield(s)
+}
+
+// stretch verifies a stretch. What is so young that it may be on its way to the inbox is
+// waited for.
+func (v *Verifier) stretch(ctx context.Context, s stretch) error {
+	look := func() ([]Finding, error) {
+		entries, err := v.ports.Inbox.Entries(ctx, s.Range)
+		if err != nil {
+			return nil, err
+		}
+		return v.compare(ctx, s.messages, entries)
+	}
+	found, err := look()
+	for err == nil && v.anyYoung(found, s.messages) {
+		if err = pause(ctx, v.o.Grace/50); err == nil {
+			found, err = look()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	v.verdict.Messages += len(s.messages)
+	if err := v.record(found); err != nil || !v.o.Repair {
+		return err
+	}
+	for round := 0; len(found) > 0 && round < repairRounds; round++ {
+		if err := v.restore(ctx, found, s.messages); err != nil {
+			return err
+		}
+		if found, err = look(); err != nil {
+			return err
+		}
+	}
+	return v.leave(found)
+}
+
+// anyYoung says whether a message is missing that the log took only just now.
+func (v *Verifier) anyYoung(found []Finding, messages []store.Stored) bool {
+	now := time.Now()
+	return slices.ContainsFunc(found, func(f Finding) bool {
+		return f.Problem == Missing && slices.ContainsFunc(messages, func(m store.Stored) bool {
+			return m.Sequence == f.Sequence && now.Sub(m.Stored).Abs() < v.o.Grace
+		})
+	})
+}
+
+// compare finds how the inbox differs from messages of the stream. Both are in the
+// order of their sequences.
+func (v *Verifier) compare(ctx context.Context, messages []store.Stored, entries []Entry) ([]Finding, error) {
+	var found []Finding
+	var copies []*store.Stored // of events that must stand in the inbox under a lower sequence
+	next := 0
+	for i := range messages {
+		m := &messages[i]
+		for ; next < len(entries) && entries[next].Sequence < m.Sequence; next++ {
+			found = append(found, extra(&entries[next]))
+		}
+		if next == len(entries) || entries[next].Sequence > m.Sequence {
+			found = append(found, absent(m))
+			continue
+		}
+		h := &entries[next]
+		next++
+		switch {
+		case h.Other && m.Err == nil:
+			copies = append(copies, m)
+		case !h.Other:
+			if d := differences(m, h); len(d) > 0 {
+				f := absent(m)
+				f.Problem, f.Differences = Altered, d
+				if m.Err != nil {
+					f.Event, f.Referral = h.Key(), h.Referral
+				}
+				found = append(found, f)
+			}
+		}
+	}
+	for ; next < len(entries); next++ {
+		found = append(found, extra(&entries[next]))
+	}
+	lost, err := v.lostCopies(ctx, copies)
+	return v.ofSelected(append(found, lost...)), err
+}
+
+// lostCopies are the messages among those that the inbox took for duplicates of which
+// it has no earlier one.
+func (v *Verifier) lostCopies(ctx context.Context, copies []*store.Stored) ([]Finding, error) {
+	if len(copies) == 0 {
+		return nil, nil
+	}
+	keys := make([]store.Key, len(copies))
+	for i, m := range copies {
+		keys[i] = m.Key()
+	}
+	first, err := v.ports.Inbox.FirstSequences(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for i, m := range copies {
+		if sequence, there := first[keys[i]]; !there || sequence > m.Sequence {
+			found = append(found, absent(m))
+		}
+	}
+	return found, nil
+}
+
+func absent(m *store.Stored) Finding {
+	f := Finding{Severity: Damaged, Place: InInbox, Problem: Missing, Sequence: m.Sequence}
+	if m.Err == nil {
+		f.Event, f.Referral, f.CRN = m.Key(), m.Referral, string(m.CRN)
+	}
+	return f
+}
+
+func extra(h *Entry) Finding {
+	f := Finding{Severity: Damaged, Place: InInbox, Problem: Extra, Sequence: h.Sequence}
+	if !h.Other {
+		f.Event, f.Referral, f.CRN = h.Key(), h.Referral, string(h.CRN)
+	}
+	return f
+}
+
+// ofSelected leaves out what is certainly somebody else's.
+func (v *Verifier) ofSelected(found []Finding) []Finding {
+	if v.selection == nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(f Finding) bool {
+		return !slices.Contains(v.selection.Referrals, f.Referral) && !slices.Contains(v.o.CRNs, store.CRN(f.CRN))
+	})
+}
+
+// differences compares an event of the inbox with its message.
+func differences(m *store.Stored, h *Entry) []Difference {
+	if m.Err != nil {
+		return []Difference{{"event", "", h.Key().String()}}
+	}
+	moment := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano)
+	}
+	sum := m.Checksum()
+	is := h.Sum
+	if sum == h.Sum && !h.Intact {
+		is = "another body"
+	}
+	all := []Difference{
+		{"event", m.Key().String(), h.Key().String()},
+		{"crn", string(m.CRN), string(h.CRN)},
+		{"noms", string(m.NOMS), string(h.NOMS)},
+		{"emitted", moment(m.Emitted), moment(h.Emitted)},
+		{"occurred", moment(m.Occurred), moment(h.Occurred)},
+		{"received", moment(m.Received), moment(h.Received)},
+		{"stored", moment(m.Stored), moment(h.Stored)},
+		{"source", m.Source, h.Source},
+		{"body", sum, is},
+	}
+	return slices.DeleteFunc(all, func(d Difference) bool { return d.Was == d.Is })
+}
+
+// restore brings messages back into the inbox as the stream has them.
+func (v *Verifier) restore(ctx context.Context, left []Finding, messages []store.Stored) error {
+	var back []store.Stored
+	for _, f := range left {
+		i, there := slices.BinarySearchFunc(messages, f.Sequence, func(m store.Stored, sequence uint64) int {
+			switch {
+			case m.Sequence < sequence:
+				return -1
+			case m.Sequence > sequence:
+				return 1
+			}
+			return 0
+		})
+		if !there {
+			continue
+		}
+		back = append(back, messages[i])
+		v.note(f)
+		if messages[i].Err == nil {
+			v.touched[messages[i].Referral] = true
+		}
+	}
+	slices.SortFunc(back, func(a, b store.Stored) int {
+		if a.Sequence < b.Sequence {
+			return -1
+		}
+		return 1
+	})
+	return v.ports.Reconciler.Retry(ctx, "restoring messages in the inbox", func() error { return v.ports.Mender.Restore(ctx, back) })
+}
