@@ -52,35 +52,43 @@ func (r *Rebuilder) reconcileReferrals(ctx context.Context, referrals []store.Re
 	})
 }
 
+// finishTime is how long the chunks in hand may take when a rebuild is interrupted.
+const finishTime = 5 * time.Second
+
 // reconcileChunks reconciles chunks with several workers and counts them in their order, so
-// that the bookmark is a place up to which everything is done.
+// that the bookmark is a place up to which everything is done. When it is interrupted the
+// chunks in hand are finished, and count.
 func (r *Rebuilder) reconcileChunks(ctx context.Context, next func() *chunk) error {
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(finishTime, func() { cancel(errStopped) }) })
+	defer stop()
 	group, running := errgroup.WithContext(ctx)
+	// Where one worker has failed for good nobody waits for the others.
+	failed := context.AfterFunc(running, func() {
+		if ctx.Err() == nil {
+			cancel(context.Cause(running))
+		}
+	})
+	defer failed()
 	chunks := make(chan *chunk)
 	order := make(chan *chunk, ahead*r.config.Workers)
 	group.Go(func() error {
 		defer close(chunks)
 		defer close(order)
-		for c := next(); c != nil; c = next() {
-			c.done = make(chan result, 1)
-			for _, queue := range []chan *chunk{order, chunks} {
-				select {
-				case queue <- c:
-				case <-running.Done():
-					return context.Cause(running)
-				}
-			}
-		}
-		return nil
+		return handOut(running, next, order, chunks)
 	})
 	for range r.atOnce(r.config.Workers) {
 		group.Go(func() error {
 			for c := range chunks {
-				result, err := r.reconcileChunk(running, c)
+				result, err := r.reconcileChunk(work, c)
 				if err != nil {
 					return err
 				}
 				c.done <- result
+				if err := r.throttle(running, result.tally.Events); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -109,10 +117,25 @@ func (r *Rebuilder) reconcileChunks(ctx context.Context, next func() *chunk) err
 	return r.keep(ctx, true)
 }
 
+// handOut gives every chunk to whoever counts them and then to a worker.
+func handOut(ctx context.Context, next func() *chunk, order, chunks chan<- *chunk) error {
+	for c := next(); c != nil; c = next() {
+		c.done = make(chan result, 1)
+		for _, queue := range []chan<- *chunk{order, chunks} {
+			select {
+			case queue <- c:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
 // recordDone records, where the rebuild is interrupted, what was done and not counted yet: up
 // to the first chunk that is not.
-func (r *Rebuilder) recordDone(next *chunk, order <-chan *chunk) {
-	for c := next; ; {
+func (r *Rebuilder) recordDone(c *chunk, order <-chan *chunk) {
+	for {
 		if c == nil {
 			var open bool
 			if c, open = <-order; !open {
@@ -179,7 +202,7 @@ func (r *Rebuilder) reconcileChunk(ctx context.Context, c *chunk) (result, error
 			return out, err
 		}
 	}
-	return out, r.throttle(ctx, out.tally.Events)
+	return out, nil
 }
 
 // skipUnchanged counts the people of a chunk for whom nothing is to be written, and gives the
@@ -241,6 +264,9 @@ func (r *Rebuilder) record(ctx context.Context, c *chunk, result *result) error 
 // count counts a chunk that is done.
 func (r *Rebuilder) count(c *chunk, result *result) {
 	r.tally.plus(&result.tally)
+	if c.last != 0 {
+		r.bookmark.Tally.plus(&result.tally)
+	}
 	r.progress.Done += c.n
 	r.progress.Changed += result.tally.Changed
 	r.reportProgress()
@@ -255,7 +281,7 @@ func (r *Rebuilder) keep(ctx context.Context, now bool) error {
 	if r.lock == nil || !now && time.Since(r.kept) < bookmarkInterval {
 		return nil
 	}
-	r.kept, r.bookmark.Tally = time.Now(), r.tally
+	r.kept = time.Now()
 	return r.retry.do(ctx, "keeping the rebuild's bookmark", func() error {
 		// What has begun is finished: a connection that is cut in the middle may keep the
 		// lock for a while.

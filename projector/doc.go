@@ -19,47 +19,35 @@
 // acknowledged. An event so says no more than "look at this person again": it does not
 // matter how often it comes, in which order, or with how many others.
 //
-// [Projector.Reconcile] is that step. Live projection, the sweep, a rebuild and a dry
-// run differ only in whom they pick.
+// # The workers
 //
-// # Live
+// [Reconciler] is that step: the one way into Delius. Live projection, the sweep, a rebuild,
+// a repair and a dry run differ only in their [Selection]. A filler is the one way into the
+// inbox, and a retrier the one place where something is run again after a transient error.
+// Each worker declares the few methods of the database that it calls; [Ports] puts them
+// together.
 //
-// [Projector.Run] first fills what the inbox lacks, then follows the stream. One
-// intake fills the inbox and deals the referrals out to lanes by the person that they
-// name; a lane reconciles whatever has piled up for it at once. Several processes may
-// follow the same stream: nobody waits for a row that somebody else has locked, people
-// who cannot be had are left due, and are asked for again.
+// [Live] first fills what the inbox lacks, then follows the stream. One intake fills the
+// inbox and partitions the referrals among lanes by the person that they name; a lane
+// reconciles whatever has piled up for it at once. Several processes may follow the same
+// stream: nobody waits for a row that somebody else has locked; people who are locked are
+// deferred, left due, and asked for again. A sweep looks on a schedule at whoever has been due
+// for a while, and at parked contacts whose pause is over. A search looks every few minutes
+// for sequences of the stream that the inbox does not have, and for events that were never
+// applied. A database that was restored to an older day, or a consumer that was deleted, so
+// heals without anybody's hand.
 //
-// A sweep looks on a schedule at whoever has been due for a while, and at parked
-// contacts whose pause is over. A search looks every few minutes for sequences of the
-// stream that the inbox does not have, and for events that were never applied. A
-// database that was restored to an older day, or a consumer that was deleted, so heals
-// without anybody's hand.
-//
-// # Verify
-//
-// [Projector.Verify] holds the stream against the inbox, and every row of the ledger
-// against what the projector left there. A row whose version or time has moved since was
-// edited; one that changed without that, is gone, or stands twice is damaged. A repair
-// restores the inbox, and then reconciles the people concerned as always, but for one
-// thing: before anything is compared the step puts their damaged rows back as they were
-// left. What people had written into a row comes back with it. Only damage counts: a row
-// that was edited after the projector left it is not touched. Events that the ledger was
-// folded from and that not even the stream has any more are let go, so that their people
-// are not left alone for ever.
-//
-// # Rebuild and plan
-//
-// [Projector.Rebuild] fills the inbox with what it lacks of the stream, and with what
-// it holds altered; then it reconciles everyone whom an event names, in the order of
-// their offender ids, and last the referrals whose events name nobody whom Delius
-// knows. Several workers take a chunk of people each; how many are in one follows from
-// how long the last ones took, so that no lock is held for much longer than 75 ms. Where
-// few people need anything, a chunk is looked at on a snapshot first, and only those are
-// locked for whom there is something to write. The place up to which everyone is done is
-// kept in a table: a rebuild that was killed goes on there, and whoever was done since is
-// only looked at again; but first it takes those before that place who are due, for what
-// has come into the inbox since. An advisory lock keeps a second rebuild of everyone away.
+// [Rebuilder] fills the inbox with what it lacks of the stream, and with what it has altered;
+// then it reconciles everyone whom an event names, in the order of their offender ids, and
+// last the referrals whose events name nobody whom Delius knows. Several workers take a chunk
+// of people each; how many are in one follows from how long the last ones took, so that no
+// lock is held for much longer than 75 ms. Where few people need anything, a chunk is looked
+// at on a snapshot first, and only those are locked for whom there is something to write. The
+// bookmark, up to which everyone is done, is kept in a table with what it all came to: a
+// rebuild that was killed goes on there, and whoever was done since is only looked at again;
+// but first it takes those before the bookmark who are due, for what has come into the inbox
+// since. The rebuild lock keeps a second rebuild of everyone away. A rebuild of some people
+// does what is asked for them and looks at nobody else.
 //
 // A dry run takes the same way on a snapshot that cannot be written to, and stops
 // before it would apply: what [Projector.Rebuild] plans is what it would write.
@@ -67,20 +55,25 @@
 // Nothing that a rebuild applies is told as telemetry, nor an event that the ledger
 // knows already because the inbox was lost and filled again.
 //
+// Package verify holds stream, inbox, ledger and Delius against one another, and repairs.
+// Package inspect is what there is to see.
+//
 // # What can go wrong
 //
-//   - The moment is bad (a lock, a time limit, a lost connection, a deadlock): the step
-//     is run again. Nobody is parked, nothing is acknowledged. An unknown commit is
+//   - A transient error (a lock timeout, a statement timeout, a lost connection, a deadlock):
+//     the step is run again. Nobody is parked, nothing is acknowledged. An unknown commit is
 //     harmless, because looking again changes nothing.
-//   - A practitioner holds or has just changed a row that is to be written, or has entered
-//     another address since: the person is put off, and stays due.
+//   - A practitioner has locked or has just changed a row that is to be written, or has entered
+//     another address since: the person is deferred, and stays due.
 //   - A contact refers to something that Delius does not have yet: that contact is
 //     parked with its cause, and tried again with growing pauses. All else of the same
 //     person goes on.
 //   - The history lacks an event that the ledger was folded from: nothing is written for
 //     that person, who stays due, and the search for gaps begins at once.
 //   - An unexpected error in a batch: its referrals are reconciled one by one. Whoever
-//     meets it alone stays due, and is left alone for a pause that grows.
+//     meets it alone stays due, and is left alone for a pause that grows. While every step is
+//     denied, by rights that were revoked for instance, the service is not healthy and says
+//     why.
 //   - The stream is another one than the inbox was filled from, or has lost messages:
 //     the projector stops and says so.
 package projector

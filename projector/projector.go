@@ -65,7 +65,8 @@ type Config struct {
 	Registry prometheus.Registerer // default: one of its own
 	Now      func() time.Time      // default: time.Now
 
-	// Committed is told of every step that committed, if it is set.
+	// Committed is told of every step that committed, if it is set. What must not be lost with
+	// the process is written by the step itself, in package write.
 	Committed func(Applied, time.Time)
 }
 
@@ -162,6 +163,11 @@ func (p *Projector) Rebuild(ctx context.Context, r Rebuild) (Tally, error) {
 // been filled from another one.
 func (p *Projector) VerifyStream(ctx context.Context) (Stream, error) {
 	return p.filler.stream(ctx, true)
+}
+
+// Wait pauses before something is asked for again, longer after each attempt.
+func (p *Projector) Wait(ctx context.Context, attempt int) error {
+	return p.reconciler.retry.wait(ctx, attempt)
 }
 
 // Retry runs f, in growing pauses, until it meets no transient error; doing says what for.

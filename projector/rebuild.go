@@ -151,6 +151,4 @@ type Finder interface {
 	ReferralsNaming(ctx context.Context, crns []store.CRN) ([]store.Referral, error)
 	// WithEvents says which of the referrals the inbox has events of.
 	WithEvents(ctx context.Context, referrals []store.Referral) ([]store.Referral, error)
-	// OffendersOf are the people of Delius who have these CRNs.
-	OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error)
 }

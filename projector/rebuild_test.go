@@ -263,6 +263,36 @@ func TestARebuildGoesOnWhereItWasKilled(t *testing.T) {
 	require.Zero(t, tally.Rows)
 }
 
+func TestAnInterruptedRebuildCountsWhoeverIsDone(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(600)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	p, err := projector.New(rig.stream, rig.db.Ports(), projector.Config{Workers: 4, Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	interrupted, interrupt := context.WithCancel(ctx)
+	var last projector.Progress
+	tally, err := p.Rebuild(interrupted, projector.Rebuild{By: "the first", Progress: func(p projector.Progress) {
+		if last = p; p.Phase == projector.Reconciling && p.Done > 0 {
+			interrupt()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	done := len(rig.ids(t, "select distinct offender_id from delius.contact"))
+	require.Less(t, done, len(histories))
+	require.Equal(t, done, last.Done, "whoever is done is counted, whichever worker did it")
+	require.Equal(t, done, tally.People)
+
+	tally, err = p.Rebuild(ctx, projector.Rebuild{By: "the second"})
+	require.NoError(t, err)
+	require.Equal(t, len(histories), tally.People, "of both runs together")
+	contacts, err := rig.delius.Contacts(ctx)
+	require.NoError(t, err)
+	addresses, err := rig.delius.Addresses(ctx)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, tally.Rows, len(contacts)+len(addresses))
+}
+
 func TestARestartedRebuildBeginsAnew(t *testing.T) {
 	t.Parallel()
 	histories, events := generated(40)

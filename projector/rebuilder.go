@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +62,7 @@ type Rebuilder struct {
 	kept     time.Time // when the bookmark was kept last
 	progress Progress
 	tally    Tally
+	counting sync.Mutex // while the inbox is filled
 }
 
 func newRebuilder(o Rebuild, parts rebuilderParts) *Rebuilder {
@@ -84,6 +86,7 @@ func (r *Rebuilder) run(ctx context.Context) (Tally, error) {
 		defer r.lock.Release()
 	}
 	if err := r.fillInbox(ctx); err != nil {
+		r.keepLast(ctx)
 		return r.tally, fmt.Errorf("filling the inbox: %w", err)
 	}
 	if !r.o.Everyone() {
@@ -107,6 +110,8 @@ func (r *Rebuilder) takeLock(ctx context.Context) error {
 	if r.lock, r.bookmark, err = r.locks.LockRebuild(ctx, r.o.By, r.o.Restart, r.config.Now()); err != nil {
 		return err
 	}
+	// Who failed or was left is due, and taken again.
+	r.bookmark.Tally.Failed, r.bookmark.Tally.Left, r.bookmark.Tally.Lost = nil, 0, 0
 	if r.tally = r.bookmark.Tally; r.bookmark.People > 0 {
 		r.logger.DebugContext(ctx, "going on with the rebuild where it was", "started", r.bookmark.Started, "people", r.bookmark.People, "after", r.bookmark.Person)
 		if r.o.Resumed != nil {
@@ -134,7 +139,7 @@ func (r *Rebuilder) fillInbox(ctx context.Context) error {
 		return err
 	}
 	messages := Length(gaps) + Length(corrupt)
-	if r.tally.Messages += messages; messages == 0 {
+	if messages == 0 {
 		return nil
 	}
 	all := int(stream.LastSequence) //nolint:gosec // fewer than 2^63
@@ -144,15 +149,32 @@ func (r *Rebuilder) fillInbox(ctx context.Context) error {
 	if err := r.read(ctx, gaps, r.filler.inbox.Load); err != nil {
 		return err
 	}
+	defer func() { r.kept = time.Time{} }() // the first chunk of people is kept at once
 	return r.read(ctx, corrupt, r.mender.Restore)
 }
 
 // read reads ranges of the stream and writes them to the inbox.
 func (r *Rebuilder) read(ctx context.Context, ranges []Range, write func(context.Context, []store.Stored) error) error {
 	return r.filler.fill(ctx, fill{
-		ranges: ranges, write: write, chunk: r.load, writers: r.atOnce(loaders), written: r.throttle,
+		ranges: ranges, write: write, chunk: r.load, writers: r.atOnce(loaders),
+		written: func(ctx context.Context, messages int) error {
+			if err := r.countMessages(ctx, messages); err != nil {
+				return err
+			}
+			return r.throttle(ctx, messages)
+		},
 		progress: func(messages int) { r.progress.Done += messages; r.reportProgress() },
 	})
+}
+
+// countMessages counts messages that were written to the inbox, and keeps that beside the
+// bookmark.
+func (r *Rebuilder) countMessages(ctx context.Context, messages int) error {
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	r.tally.Messages += messages
+	r.bookmark.Tally.Messages = r.tally.Messages
+	return r.keep(ctx, false)
 }
 
 // mendSelected reads again what the inbox has altered of some referrals.
@@ -161,7 +183,6 @@ func (r *Rebuilder) mendSelected(ctx context.Context, referrals []store.Referral
 	if err != nil || len(corrupt) == 0 {
 		return err
 	}
-	r.tally.Messages += len(corrupt)
 	r.progress = Progress{Phase: FillingInbox, Total: len(corrupt)}
 	return r.read(ctx, RangesOf(corrupt), r.mender.Restore)
 }

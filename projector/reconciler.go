@@ -63,30 +63,27 @@ func newReconciler(steps Steps, retry retrier, metrics *metrics, config *Config)
 
 // denial is what every step since the last that committed was denied by.
 type denial struct {
-	steps int
 	since time.Time
 	last  error
 }
 
-// manyDenied is how many steps have to be denied in a row, each for another reason than its
-// people, before that counts as ill health. One person alone never makes so many between two
-// who are well.
-const manyDenied = 3
-
-// deny notes an unexpected error of a step.
+// deny notes an error of a step that others meet alike. One of a person's own is no ill
+// health of the service.
 func (r *Reconciler) deny(err error) {
-	was := r.denied.Load()
-	is := &denial{steps: 1, since: r.now(), last: err}
-	if was != nil {
-		is.steps, is.since = was.steps+1, was.since
+	if !errors.Is(err, ErrDenied) {
+		return
+	}
+	is := &denial{since: r.now(), last: err}
+	if was := r.denied.Load(); was != nil {
+		is.since = was.since
 	}
 	r.denied.Store(is)
 }
 
 // healthy is nil unless every step of late was denied.
 func (r *Reconciler) healthy() error {
-	if d := r.denied.Load(); d != nil && d.steps >= manyDenied {
-		return fmt.Errorf("every one of the last %d steps was denied, since %s: %w", d.steps, d.since.UTC().Format(time.RFC3339), d.last)
+	if d := r.denied.Load(); d != nil {
+		return fmt.Errorf("every step since %s was denied: %w", d.since.UTC().Format(time.RFC3339), d.last)
 	}
 	return nil
 }

@@ -17,6 +17,10 @@ var ErrRetry = errors.New("try again")
 // ErrUnavailable marks an error of the log that passes by itself.
 var ErrUnavailable = errors.New("the stream is unavailable")
 
+// ErrDenied marks an error of the role, the schema or the session, which every step meets
+// alike: a right that is missing, a table that is not there, a server that is read-only.
+var ErrDenied = errors.New("denied")
+
 // isTransient says whether the same may succeed when it is run again.
 func isTransient(err error) bool { return errors.Is(err, ErrRetry) || errors.Is(err, ErrUnavailable) }
 

@@ -51,7 +51,10 @@ const (
 	byBooking
 )
 
-// registry has the known types, a base type before its .updated form.
+// registry has the known types, a base type before its .updated form. A new type besides needs
+// a kind of contact with its reader in package delius, which no program starts without; its
+// place in the subscription's filter; the reference's own reading of it (deliustest); and
+// stories that raise it (storetest). Tests name what is missing.
 var registry = []known{
 	{ApplicationSubmitted, "", byApplication, "/events/cas2/application-submitted"},
 	{ApplicationStatusUpdated, "", byApplication, "/events/cas2/application-status-updated"},

@@ -39,7 +39,7 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.worker(ctx, c.Workers)
+	p, err := s.worker(ctx, c.workers())
 	if err != nil {
 		return err
 	}

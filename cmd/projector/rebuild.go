@@ -23,7 +23,7 @@ import (
 type selection struct {
 	CRN      []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
 	Referral []string `placeholder:"ID" help:"Only the person of this referral: an application's or booking's id; may be given several times."`
-	Workers  int      `default:"2" help:"Chunks of people that are reconciled at once."`
+	Workers  *int     `placeholder:"N" help:"Chunks of people that are reconciled at once; the default is 2, or 1 with --rate."`
 	JSON     bool     `name:"json" help:"Print JSON lines."`
 }
 
@@ -44,8 +44,8 @@ func (w *selection) rebuild() (projector.Rebuild, error) {
 		}
 		r.Referrals = append(r.Referrals, referral)
 	}
-	if w.Workers < 1 {
-		return r, fmt.Errorf("--workers %d: want 1 or more", w.Workers)
+	if w.Workers != nil && *w.Workers < 1 {
+		return r, fmt.Errorf("--workers %d: want 1 or more", *w.Workers)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -53,6 +53,14 @@ func (w *selection) rebuild() (projector.Rebuild, error) {
 	}
 	r.By = fmt.Sprintf("process %d on %s", os.Getpid(), host)
 	return r, nil
+}
+
+// workers is how many work: two, if nothing was said.
+func (w *selection) workers() int {
+	if w.Workers == nil {
+		return 2
+	}
+	return *w.Workers
 }
 
 type rebuildCommand struct {
@@ -95,14 +103,19 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("--rate %d: want events a second, or 0 for no limit", c.Rate)
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
-	p, err := s.worker(ctx, c.Workers)
+	if c.Rate > 0 && c.Workers != nil && *c.Workers > 1 {
+		fmt.Fprintf(s.stderr, "--rate: one worker reconciles, not the %d of --workers: the other processors are left to live events\n", *c.Workers)
+	}
+	p, err := s.worker(ctx, c.workers())
 	if err != nil {
 		return err
 	}
 	defer p.close()
 	meter := newMeter(s.stderr)
 	r.Progress = func(p projector.Progress) { meter.report(p) }
+	var began *time.Time
 	r.Resumed = func(at projector.Bookmark) {
+		began = &at.Started
 		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
 			at.Started.UTC().Format(time.DateTime+" MST"), at.People, at.Person)
 	}
@@ -119,17 +132,21 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return c.report(s, &tally)
+	return c.report(s, &tally, began)
 }
 
-// report says what the rebuild came to.
-func (c *rebuildCommand) report(s *session, t *projector.Tally) error {
+// report says what the rebuild came to, since it began if it was taken up.
+func (c *rebuildCommand) report(s *session, t *projector.Tally, began *time.Time) error {
 	if c.JSON {
 		if err := json.NewEncoder(s.stdout).Encode(inspect.TotalOf(t)); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(s.stdout, "%d people checked, %d changed: %d rows written. %s\n", t.People, t.Changed, t.Rows, asides(t))
+		since := ""
+		if began != nil {
+			since = fmt.Sprintf(" since the rebuild began at %s", began.UTC().Format(time.DateTime+" MST"))
+		}
+		fmt.Fprintf(s.stdout, "%d people checked%s, %d changed: %d rows written. %s\n", t.People, since, t.Changed, t.Rows, asides(t))
 	}
 	if t.Left > 0 {
 		fmt.Fprintf(s.stderr, "%d referrals were deferred and stay due: rows of their people are locked by other transactions. The service reconciles them.\n", t.Left)

@@ -115,6 +115,17 @@ func TestRebuildAndPlanRefuseWhatIsNoPersonOrReferral(t *testing.T) {
 	}
 }
 
+func TestALimitedRebuildSaysThatOneWorkerDoesIt(t *testing.T) {
+	t.Parallel()
+	f := fill(t, someEvents()...)
+	code, _, stderr := f.projector("rebuild", "--rate", "1000", "--workers", "4")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "--rate: one worker reconciles, not the 4 of --workers")
+	code, _, stderr = f.projector("rebuild", "--rate", "1000")
+	require.Zero(t, code, stderr)
+	require.NotContains(t, stderr, "--workers")
+}
+
 func TestARebuildThatIsStoppedOrKilledGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -140,7 +151,7 @@ func TestARebuildThatIsStoppedOrKilledGoesOnWhereItWas(t *testing.T) {
 				err := f.delius.Pool.QueryRow(ctx, "select people from projection.rebuild").Scan(&people)
 				return err == nil && people > 0
 			}, patience, 10*time.Millisecond)
-			code, _, says := f.projector("rebuild")
+			code, went, says := f.projector("rebuild")
 			require.Equal(t, 1, code)
 			require.Contains(t, says, "another rebuild is running: process ")
 			require.NoError(t, cmd.Process.Signal(c.signal))
@@ -149,10 +160,11 @@ func TestARebuildThatIsStoppedOrKilledGoesOnWhereItWas(t *testing.T) {
 			require.Contains(t, stderr.String(), c.says)
 
 			require.Eventually(t, func() bool { // the server takes a moment to see that the process is gone
-				code, _, says = f.projector("rebuild")
+				code, went, says = f.projector("rebuild")
 				return code == 0
 			}, patience, 10*time.Millisecond)
 			require.Contains(t, says, "going on with the rebuild that began at ")
+			require.Contains(t, went, "60 people checked since the rebuild began at ")
 			code, stdout, _ := f.projector("rebuild")
 			require.Zero(t, code)
 			require.Contains(t, stdout, "60 people checked, 0 changed: 0 rows written.")

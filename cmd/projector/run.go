@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -55,17 +56,45 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if err := c.warn(ctx, s, db); err != nil {
+		return err
+	}
 	endpoints.Started(
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error {
 			return projection.CheckSchemas(ctx, pool)
 		}},
+		service.Check{Name: "databaseRights", Run: func(ctx context.Context) error {
+			missing, err := db.MissingRights(ctx)
+			if err == nil && len(missing) > 0 {
+				err = fmt.Errorf("the role lacks rights: %s", strings.Join(missing, "; "))
+			}
+			return err
+		}},
+		service.Check{Name: "projection", Serving: true, Run: p.Healthy},
 	)
 	s.logger.InfoContext(ctx, "started", "hold", c.Hold, "http", endpoints.Address())
 	err = p.Run(ctx)
 	s.logger.InfoContext(ctx, "stopped")
 	return err
+}
+
+// warn says in one list what the database has to be and is not. Nothing is lost by it: events
+// wait, and the service begins by itself when it is put right.
+func (c *runCommand) warn(ctx context.Context, s *session, db *postgres.Database) error {
+	missing, err := db.MissingRights(ctx)
+	if err != nil {
+		return err
+	}
+	weak, err := db.Weaknesses(ctx)
+	if err != nil {
+		return err
+	}
+	if len(missing)+len(weak) > 0 {
+		s.logger.WarnContext(ctx, "the database of DELIUS_DATABASE_URL is not as it has to be", "grant", missing, "settings", weak)
+	}
+	return nil
 }
 
 // Faults names what is wrong with the options.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -294,11 +295,17 @@ func stream(t *testing.T, events []store.Event) (url string, log *jetstream.Log)
 func start(t *testing.T, events []store.Event, args ...string) *process {
 	t.Helper()
 	w := setup(t)
+	return startOn(t, w, w.delius.URL, events, args...)
+}
+
+// startOn starts it on a world with the URL of its database.
+func startOn(t *testing.T, w *world, database string, events []store.Event, args ...string) *process {
+	t.Helper()
 	nats, log := stream(t, events)
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s := &process{world: w, log: log, read: make(chan struct{}), cmd: exec.Command(self, append([]string{"run"}, args...)...)}
-	s.cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+w.delius.URL, "NATS_URL="+nats,
+	s.cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+database, "NATS_URL="+nats,
 		"STREAM_REPLICAS=1", "HTTP_ADDRESS=127.0.0.1:0", "LOG_FORMAT=json")
 	s.cmd.Stderr = os.Stderr
 	stdout, err := s.cmd.StdoutPipe()
@@ -356,6 +363,60 @@ func TestRunProjectsUntilItIsToldToStop(t *testing.T) {
 	s.metric(`changes_total{kind="insert-address"} 1$`)
 	require.Equal(t, "N50A001", s.contact("EAAR").Staff)
 	require.NotEmpty(t, s.contact("EARS"))
+	require.Zero(t, s.stop())
+}
+
+// A role that may not write keeps every event due. Health says what to grant, and when it is
+// granted the service goes on by itself.
+func TestHealthNamesTheRightsThatTheRoleLacks(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	exec := func(query string) {
+		t.Helper()
+		_, err := w.delius.Pool.Exec(ctx, query)
+		require.NoError(t, err, query)
+	}
+	address, err := url.Parse(w.delius.URL)
+	require.NoError(t, err)
+	role := "poor_" + address.Path[1:]
+	exec("create role " + role + " login password 'poor'")
+	t.Cleanup(func() {
+		exec("drop owned by " + role)
+		exec("drop role " + role)
+	})
+	exec("grant usage on schema delius, projection to " + role)
+	exec("grant select on all tables in schema delius to " + role)
+	exec("grant all on all tables in schema projection to " + role)
+	exec("grant all on all sequences in schema projection, delius to " + role)
+	exec("grant insert on delius.offender_address, delius.audited_interaction to " + role)
+	exec("grant update on delius.offender, delius.contact, delius.offender_address to " + role)
+	address.User = url.UserPassword(role, "poor")
+
+	s := startOn(t, w, address.String(), someEvents())
+	health := func(path string) (int, string) {
+		answer, err := http.Get("http://" + s.address + path)
+		if err != nil {
+			return 0, ""
+		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, string(text)
+	}
+	code, text := health("/health")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Contains(t, text, "GRANT INSERT ON delius.contact TO "+role)
+	require.NotContains(t, text, "GRANT SELECT")
+	require.Eventually(t, func() bool {
+		code, text := health("/health/readiness")
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "permission denied for table contact")
+	}, patience, 20*time.Millisecond, "every step is denied")
+
+	exec("GRANT INSERT ON delius.contact TO " + role)
+	s.metric(`changes_total{kind="insert-address"} 1$`)
+	require.Eventually(t, func() bool {
+		code, _ := health("/health")
+		return code == http.StatusOK
+	}, patience, 20*time.Millisecond)
 	require.Zero(t, s.stop())
 }
 

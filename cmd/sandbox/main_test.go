@@ -140,11 +140,11 @@ func TestDeliusNeverShowsAPassword(t *testing.T) {
 func TestAFolderIsTakenOnlyEmpty(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "folder")
-	require.NoError(t, claim(dir))
-	require.NoError(t, claim(dir), "it is still empty")
+	require.NoError(t, useFolder(dir))
+	require.NoError(t, useFolder(dir), "it is still empty")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "sandbox.log"), nil, 0o600))
-	require.ErrorContains(t, claim(dir), "is not empty")
-	require.Error(t, claim(filepath.Join(dir, "sandbox.log")))
+	require.ErrorContains(t, useFolder(dir), "is not empty")
+	require.Error(t, useFolder(filepath.Join(dir, "sandbox.log")))
 }
 
 var logPath = regexp.MustCompile(`the log of every part: (\S+)`)

@@ -45,7 +45,7 @@ func (o *observer) committed(step projector.Applied, at time.Time) {
 	for i := range step.People {
 		d := &step.People[i]
 		o.age(d, at)
-		if e := o.waiting[store.CRN(d.Person.CRN)]; e != nil {
+		if e := o.waiting[d.Person.CRN]; e != nil {
 			e.look(d)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"casdelius/projector/delius"
 	"casdelius/projector/delius/deliustest"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store/storetest"
@@ -77,8 +78,8 @@ func (p *population) world() deliustest.World {
 			w.Staff = append(w.Staff, deliustest.Staff{Code: code, Teams: []string{preventionTeam(region)}})
 		}
 	}
-	for _, code := range []string{"EACB", "EACC", "EARS", "EABP", "EACO", "EACA", "EAAR", "EADP"} {
-		w.ContactTypes = append(w.ContactTypes, deliustest.ContactType{Code: code})
+	for _, kind := range delius.Kinds() {
+		w.ContactTypes = append(w.ContactTypes, deliustest.ContactType{Code: kind.Code})
 	}
 	return w
 }

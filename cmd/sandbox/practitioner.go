@@ -29,7 +29,7 @@ func (p *practitioners) visit(ctx context.Context, visits []*visit, ready func(*
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			if err := p.pay(ctx, v); err != nil {
+			if err := p.edit(ctx, v); err != nil {
 				return fmt.Errorf("a practitioner who %s of %s: %w", v.hand, v.crn, err)
 			}
 			p.visited.Add(1)
@@ -39,8 +39,8 @@ func (p *practitioners) visit(ctx context.Context, visits []*visit, ready func(*
 	return group.Wait()
 }
 
-// pay changes the row as the reference was changed.
-func (p *practitioners) pay(ctx context.Context, v *visit) error {
+// edit changes the row as the reference was changed.
+func (p *practitioners) edit(ctx context.Context, v *visit) error {
 	switch {
 	case v.row == row{}:
 		return nil

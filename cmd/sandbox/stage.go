@@ -168,8 +168,8 @@ func (st *stage) settled(ctx context.Context, n snapshot) (bool, error) {
 	if err != nil || len(gaps) > 0 {
 		return false, err
 	}
-	again, err := st.system.inbox.Backlog(ctx)
-	return again.Due == 0, err
+	backlog, err := st.system.inbox.Backlog(ctx)
+	return backlog.Due == 0, err
 }
 
 // hire lets the member of staff who was withheld join when two thirds of the events

@@ -42,7 +42,7 @@ type message struct {
 	*storetest.Raised
 	id      string // the SNS message's
 	misses  int    // how often its detail answers 404 before it is there
-	again   bool   // it was sent before
+	resent  bool   // it was sent before
 	overdue int    // how many messages overtake it
 }
 
@@ -136,7 +136,7 @@ func (s *story) post(chance *rand.Rand, told []*storetest.Raised) {
 		}
 		all = append(all, placed{m, i + m.overdue})
 		if chance.Float64() < twice {
-			m.again, m.misses = true, 0
+			m.resent, m.misses = true, 0
 			all = append(all, placed{m, i + m.overdue + delay()})
 		}
 	}

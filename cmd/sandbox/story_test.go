@@ -24,9 +24,9 @@ func TestAStoryHasAllThatCanGoWrong(t *testing.T) {
 	s := plan(1, 300, "http://127.0.0.1:1")
 	seen, again, missed := map[store.Key]bool{}, 0, 0
 	for _, m := range s.messages {
-		require.Equal(t, m.again, seen[m.Key()], "the first delivery of %s comes first", m.Key())
+		require.Equal(t, m.resent, seen[m.Key()], "the first delivery of %s comes first", m.Key())
 		seen[m.Key()] = true
-		if m.again {
+		if m.resent {
 			again++
 		}
 		if m.misses > 0 {

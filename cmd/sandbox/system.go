@@ -88,7 +88,7 @@ func (s *system) openDir(_ context.Context, p parts) error {
 			return fmt.Errorf("make a temporary folder, or name one with --dir: %w", err)
 		}
 		s.onClose(func() error { return os.RemoveAll(s.dir) })
-	} else if err := claim(s.dir); err != nil {
+	} else if err := useFolder(s.dir); err != nil {
 		return err
 	}
 	s.logFile, err = os.Create(filepath.Join(s.dir, "sandbox.log"))
@@ -101,8 +101,8 @@ func (s *system) openDir(_ context.Context, p parts) error {
 	return nil
 }
 
-// claim makes a folder that PostgreSQL can enter, or takes an empty one.
-func claim(dir string) error {
+// useFolder makes a folder that PostgreSQL can enter, or takes an empty one.
+func useFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -86,7 +86,7 @@ func (s *story) visitSome(chance *rand.Rand, histories []storetest.History) []*s
 	s.reference.Project(now)
 	for n, v := range s.visits {
 		v.hand = hand(n) % hands
-		s.pay(v, now)
+		s.visit(v, now)
 		s.reference.Store(v.then.Event)
 	}
 	s.reference.Project(now)
@@ -132,10 +132,10 @@ func worthWaiting(events []storetest.Raised) int {
 	return last
 }
 
-// pay pays a visit at the reference: it finds a row and changes it. Whoever has no
+// visit visits at the reference: it finds a row and changes it. Whoever has no
 // address that could be corrected gets a note instead; whoever has no contact, because
 // all that was raised is unusable, stays as they are.
-func (s *story) pay(v *visit, now time.Time) {
+func (s *story) visit(v *visit, now time.Time) {
 	if v.hand == correctsPlace {
 		if a := s.onlyStay(v.crn); a != nil {
 			v.row = row{street: a.Street, postcode: a.Postcode, start: a.Start}

@@ -26,7 +26,6 @@ type Field struct {
 // InsertContact inserts a contact.
 type InsertContact struct {
 	Kind    *Kind
-	Type    ContactType
 	Row     ContactRow
 	Applied AppliedContact
 	Fields  []Field
@@ -38,7 +37,7 @@ type UpdateContact struct {
 	Row, Was ContactRow
 	Fields   []Field
 	Whole    bool // every column is written, to put damage right
-	Repair   bool // and nothing else is: the row keeps the user who wrote it last
+	Repair   bool // damage is put right and nothing else: it says itself who wrote the row last, and is left for the next time where somebody has locked the row
 }
 
 // InsertAddress inserts the address row of a stay.
@@ -112,7 +111,7 @@ type Parked struct {
 // ObservationKind is something to tell about a row that is no failure.
 type ObservationKind string
 
-// The kinds of notice.
+// The kinds of observation.
 const (
 	ContactAlreadyExists ObservationKind = "ContactAlreadyExists" // another live row under the URN
 	StaffNotInTeam       ObservationKind = "StaffNotInTeam"       // used all the same

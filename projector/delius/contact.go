@@ -14,6 +14,7 @@ import (
 // Kind is one of the kinds of contact: whatever differs between them.
 type Kind struct {
 	Code    string        // of the contact type
+	Name    string        // of the contact type, for a person
 	Service store.Service // whose user writes the row
 	Events  []Told        // the types of event that make it, the base type first
 
@@ -31,35 +32,43 @@ type Told struct {
 // The kinds of contact. Each has a place in the registry below.
 var (
 	submitted = &Kind{
-		Code: "EACB", Service: store.CAS2, urn: "urn:hmpps:cas2:application-submitted:", read: (*Event).readSubmitted,
+		Code: "EACB", Name: "CAS2 - Referral submitted", Service: store.CAS2,
+		urn: "urn:hmpps:cas2:application-submitted:", read: (*Event).readSubmitted,
 		Events: []Told{{store.ApplicationSubmitted, "ApplicationSubmitted"}},
 	}
 	status = &Kind{
-		Code: "EACC", Service: store.CAS2, urn: "urn:hmpps:cas2:application-status-updated:", read: (*Event).readStatus,
+		Code: "EACC", Name: "CAS2 - Referral status updated", Service: store.CAS2,
+		urn: "urn:hmpps:cas2:application-status-updated:", read: (*Event).readStatus,
 		Events: []Told{{store.ApplicationStatusUpdated, "ApplicationStatusUpdated"}},
 	}
 	referred = &Kind{
-		Code: "EARS", Service: store.CAS3, urn: "urn:hmpps:cas3:application-submitted:", read: (*Event).readReferred,
+		Code: "EARS", Name: "CAS3 - Referral submitted", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:application-submitted:", read: (*Event).readReferred,
 		Events: []Told{{store.ReferralSubmitted, "ApplicationSubmitted"}},
 	}
 	provisional = &Kind{
-		Code: "EABP", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-provisionally-made:", read: (*Event).readProvisional,
+		Code: "EABP", Name: "CAS3 - Booking provisionally made", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:booking-provisionally-made:", read: (*Event).readProvisional,
 		Events: []Told{{store.BookingProvisionallyMade, "BookingProvisionallyMade"}},
 	}
 	confirmed = &Kind{
-		Code: "EACO", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-confirmed:", read: (*Event).readConfirmed,
+		Code: "EACO", Name: "CAS3 - Booking confirmed", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:booking-confirmed:", read: (*Event).readConfirmed,
 		Events: []Told{{store.BookingConfirmed, "BookingConfirmed"}},
 	}
 	cancelled = &Kind{
-		Code: "EACA", Service: store.CAS3, urn: "urn:hmpps:cas3:booking-cancelled:", read: (*Event).readCancelled,
+		Code: "EACA", Name: "CAS3 - Booking cancelled", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:booking-cancelled:", read: (*Event).readCancelled,
 		Events: []Told{{store.BookingCancelled, "BookingCancelled"}, {store.BookingCancelledUpdated, "BookingCancelledUpdated"}},
 	}
 	arrived = &Kind{
-		Code: "EAAR", Service: store.CAS3, urn: "urn:hmpps:cas3:person-arrived:", read: (*Event).readArrived,
+		Code: "EAAR", Name: "CAS3 - Person arrived", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:person-arrived:", read: (*Event).readArrived,
 		Events: []Told{{store.PersonArrived, "PersonArrived"}, {store.PersonArrivedUpdated, "PersonArrivedUpdated"}},
 	}
 	departed = &Kind{
-		Code: "EADP", Service: store.CAS3, urn: "urn:hmpps:cas3:person-departed:", read: (*Event).readDeparted,
+		Code: "EADP", Name: "CAS3 - Person departed", Service: store.CAS3,
+		urn: "urn:hmpps:cas3:person-departed:", read: (*Event).readDeparted,
 		Events: []Told{{store.PersonDeparted, "PersonDeparted"}, {store.PersonDepartedUpdated, "PersonDepartedUpdated"}},
 	}
 )

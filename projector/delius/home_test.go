@@ -86,32 +86,46 @@ func TestProposedAddressThatCameTrueIsTakenAndBecomesMain(t *testing.T) {
 		replaced    []string
 	}{
 		"the person lives there": {
-			"PR", "", []store.Event{arrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, nil,
+			"PR", "",
+			[]store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."},
+			nil,
 		},
 		"and has left": {
-			"PR", "", []store.Event{arrives(1, "01-06", "01-05", house), departs(1, "01-10", "01-09")},
-			[]string{"P 2023-01-01..2024-01-05", "P 2024-01-05..2024-01-09"}, nil,
+			"PR", "",
+			[]store.Event{arrives(1, "01-06", "01-05", house), departs(1, "01-10", "01-09")},
+			[]string{"P 2023-01-01..2024-01-05", "P 2024-01-05..2024-01-09"},
+			nil,
 		},
 		"with an end that somebody proposed": {
-			"PR", "01-20", []store.Event{arrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, []string{"status: PR 2024-01-20"},
+			"PR", "01-20",
+			[]store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."},
+			[]string{"status: PR 2024-01-20"},
 		},
 		"its base arrival came before the stream": {
-			"PR", "", []store.Event{rearrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."}, nil,
+			"PR", "",
+			[]store.Event{rearrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "M 2024-01-05.."},
+			nil,
 		},
 		"a row of any other status describes something else": {
-			"S", "", []store.Event{arrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."}, nil,
+			"S", "",
+			[]store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."},
+			nil,
 		},
 		"so does one without a status": {
-			"", "", []store.Event{arrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", " 2024-01-05..", "M 2024-01-05.."}, nil,
+			"", "",
+			[]store.Event{arrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", " 2024-01-05..", "M 2024-01-05.."},
+			nil,
 		},
 		"whatever is known of its booking": {
-			"S", "", []store.Event{rearrives(1, "01-06", "01-05", house)},
-			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."}, nil,
+			"S", "",
+			[]store.Event{rearrives(1, "01-06", "01-05", house)},
+			[]string{"P 2023-01-01..2024-01-05", "S 2024-01-05..", "M 2024-01-05.."},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,10 @@ type Damage struct {
 }
 
 // Damaged is a row as we left it and as it is.
-type Damaged[Row any] struct{ Left, Is Row }
+type Damaged[Row any] struct {
+	Kind     *Kind // of a contact, as the ledger says
+	Left, Is Row
+}
 
 // Copied is a second row, and the row of ours whose copy it is.
 type Copied[Row any] struct {
@@ -103,14 +106,14 @@ func (d *differ) repair() {
 		d.repairAddress(damage.Addresses[id])
 	}
 	for _, c := range damage.CopiedContacts {
-		row := c.Row
-		row.Deleted = true
-		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: kindOfURN(row.URN), Row: row, Was: c.Row, Fields: copied("contact", c.Of)})
+		row, kind := c.Row, KindOfURN(c.Row.URN)
+		row.Deleted, row.UpdatedBy = true, d.refs.Users[kind.Service]
+		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: kind, Row: row, Was: c.Row, Fields: copied("contact", c.Of), Repair: true})
 	}
 	for _, a := range damage.CopiedAddresses {
 		row := a.Row
-		row.Deleted = true
-		d.out.Changes = append(d.out.Changes, &UpdateAddress{Row: row, Was: a.Row, Fields: copied("address", a.Of)})
+		row.Deleted, row.UpdatedBy = true, d.refs.Users[store.CAS3]
+		d.out.Changes = append(d.out.Changes, &UpdateAddress{Row: row, Was: a.Row, Fields: copied("address", a.Of), Repair: true})
 	}
 	d.out.Repaired = Repaired{
 		ForgottenContacts: damage.GoneContacts, ForgottenAddresses: damage.GoneAddresses,
@@ -132,7 +135,7 @@ func (d *differ) repairContact(of Damaged[ContactRow]) {
 			return
 		}
 	}
-	d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: kindOfURN(of.Left.URN), Row: of.Left, Was: of.Is, Fields: []Field{writtenBack}, Whole: true, Repair: true})
+	d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: of.Kind, Row: of.Left, Was: of.Is, Fields: []Field{writtenBack}, Whole: true, Repair: true})
 }
 
 func (d *differ) repairAddress(of Damaged[AddressRow]) {
@@ -155,7 +158,7 @@ type Left struct {
 // the ledger does not know of it, it has as it is.
 func LeftContact(l *AppliedContact, left Left, is ContactRow, refs *References) ContactRow {
 	row := is
-	kind := kindOfURN(l.URN)
+	kind := KindOfURN(l.URN)
 	if t, known := refs.Types[kind.Code]; known {
 		row.TypeID, row.Sensitive = t.ID, yesNo(t.Sensitive)
 	}
@@ -210,8 +213,8 @@ func LeftAddress(l *AppliedAddress, term *AppliedTerm, left Left, is AddressRow,
 	return row
 }
 
-// kindOfURN is the kind of contact that a URN names; nil if none does.
-func kindOfURN(urn string) *Kind {
+// KindOfURN is the kind of contact that a URN names; nil if none does.
+func KindOfURN(urn string) *Kind {
 	for _, k := range kinds {
 		if len(urn) > len(k.urn) && urn[:len(k.urn)] == k.urn {
 			return k

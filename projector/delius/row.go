@@ -93,7 +93,11 @@ func (t term) equal(o term) bool { return t.Status == o.Status && t.End.Equal(o.
 
 func (t term) String() string { return strings.TrimRight(t.Status+" "+dateString(t.End), " ") }
 
-// AppliedContact is what was last applied to a contact row, field by field.
+// AppliedContact is what was last applied to a contact row, field by field. A field that
+// events decide goes its whole way by name: [Event] and its reader, [Contact] and foldContact,
+// [ContactRow] and here; in Diff adopt, stayedDeleted, insertContact, updateContact with its
+// merger, equal and differing; values and explainContact, which show it; [LeftContact], which
+// repairs it; the column lists of package rows; and a migration.
 type AppliedContact struct {
 	URN       string
 	Referral  store.Referral

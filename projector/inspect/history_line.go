@@ -127,8 +127,6 @@ func (v *View) Explained(e *delius.Explained) ExplainedLine {
 		}
 		line.Lines = append(line.Lines, note)
 	}
-	for _, c := range v.ConflictsOf(e) {
-		line.Conflicts = append(line.Conflicts, c)
-	}
+	line.Conflicts = append(line.Conflicts, v.ConflictsOf(e)...)
 	return line
 }

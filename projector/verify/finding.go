@@ -119,9 +119,9 @@ type Mender interface {
 
 // Finder finds whom a selection means.
 type Finder interface {
-	// ReferralsNaming are the referrals whose events name any of these CRNs, or the person
-	// whose it is.
-	ReferralsNaming(ctx context.Context, crns []store.CRN) ([]store.Referral, error)
+	// ReferralsMentioning are the referrals whose events mention any of these CRNs or the
+	// numbers of the people whose they are, whatever else was lost.
+	ReferralsMentioning(ctx context.Context, crns []store.CRN) ([]store.Referral, error)
 	// OffendersOf are the people of Delius who have these CRNs.
 	OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error)
 	// ReferralsOf are the referrals whose events name any of these offenders.
@@ -155,6 +155,8 @@ type Reconciler interface {
 	Reconcile(ctx context.Context, selection projector.Selection) (projector.Report, error)
 	// VerifyStream holds the inbox against the stream and gives its state.
 	VerifyStream(ctx context.Context) (projector.Stream, error)
+	// Wait pauses before something is asked for again, longer after each attempt.
+	Wait(ctx context.Context, attempt int) error
 	// Retry runs something until it meets no transient error.
 	Retry(ctx context.Context, doing string, f func() error) error
 }

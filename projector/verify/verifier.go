@@ -109,7 +109,7 @@ func (v *Verifier) Run(ctx context.Context) (Verdict, error) {
 // selectPeople finds out whom the CRNs mean.
 func (v *Verifier) selectPeople(ctx context.Context) error {
 	selection := v.o.Selection
-	referrals, err := v.ports.Finder.ReferralsNaming(ctx, selection.CRNs)
+	referrals, err := v.ports.Finder.ReferralsMentioning(ctx, selection.CRNs)
 	if err != nil {
 		return err
 	}
@@ -278,21 +278,21 @@ func (v *Verifier) repairSome(ctx context.Context, selection projector.Selection
 		if err != nil {
 			return err
 		}
-		if left, err = v.lookAgain(ctx, &selection); err != nil {
+		if left, err = v.recheck(ctx, &selection); err != nil {
 			return err
 		}
 		if len(left) == 0 && report.Deferred == 0 && !report.Skipped {
 			return nil
 		}
-		if err := pause(ctx, firstPause<<round); err != nil {
+		if err := v.ports.Reconciler.Wait(ctx, round); err != nil {
 			return err
 		}
 	}
 	return v.leave(left)
 }
 
-// lookAgain gives the damage of the rows of a few people, and what is neglected of them.
-func (v *Verifier) lookAgain(ctx context.Context, selection *projector.Selection) ([]Finding, error) {
+// recheck gives the damage of the rows of a few people, and what is neglected of them.
+func (v *Verifier) recheck(ctx context.Context, selection *projector.Selection) ([]Finding, error) {
 	var all []Finding
 	if len(selection.Referrals) > 0 {
 		found, err := v.ports.Mender.Unprocessed(ctx, selection.Referrals)
@@ -310,9 +310,6 @@ func (v *Verifier) lookAgain(ctx context.Context, selection *projector.Selection
 	}
 	return damaged(all), nil
 }
-
-// firstPause is before a row that was locked by somebody else is asked for again; it doubles.
-const firstPause = 50 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

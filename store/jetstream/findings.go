@@ -57,7 +57,7 @@ func (l *Log) Watch(every time.Duration) {
 		for {
 			select {
 			case <-tick.C:
-				l.lookAgain(ctx)
+				l.recheck(ctx)
 			case <-ctx.Done():
 				return
 			}
@@ -65,9 +65,9 @@ func (l *Log) Watch(every time.Duration) {
 	})
 }
 
-// lookAgain reads the settings and logs what is new. An outage is no news: whatever
+// recheck reads the settings and logs what is new. An outage is no news: whatever
 // uses the log says so.
-func (l *Log) lookAgain(ctx context.Context) {
+func (l *Log) recheck(ctx context.Context) {
 	found := l.inspect(ctx, l.existingStream)
 	if len(found.failures) > 0 && len(found.refusals) == 0 {
 		return

@@ -163,8 +163,10 @@ func (r reader) detail(t store.Type, emitted time.Time) detail {
 		return r.arrived()
 	case store.PersonDeparted, store.PersonDepartedUpdated:
 		return r.departed()
+	case store.ReferralSubmitted:
+		return detail{at: dated(emitted)} // it says nothing
 	}
-	return detail{at: dated(emitted)} // a submitted CAS3 referral says nothing
+	panic("the reference does not know what " + string(t) + " says")
 }
 
 func (r reader) applicationSubmitted() detail {

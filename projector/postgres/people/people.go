@@ -1,9 +1,9 @@
 // Package people knows whom events name and who that is in Delius: who there is to
 // reconcile, of which referrals, and who rebuilds them.
 //
-// One relation leads from a referral by the names of its events to offenders. It gives
-// candidates: whose a referral is in the end [casdelius/projector/delius.Owner] decides from
-// all of its events.
+// Whom a name means is asked of the database in this package alone: named, [QueueOffenders],
+// [SQLReferralsNaming] and what is made of them. That gives candidates; whose a referral is in
+// the end [casdelius/projector/delius.Owner] decides from all of its events.
 package people
 
 import (
@@ -31,6 +31,12 @@ const named = `(
 	union all
 	select o.offender_id, i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number where i.noms <> '' and o.soft_deleted = 0
 ) w`
+
+// SQLReferralsNaming are the referrals that name people by any of the CRNs $1 and NOMS numbers
+// $2.
+const SQLReferralsNaming = `
+	select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
+	union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''`
 
 // Names are CRNs and NOMS numbers to look up.
 type Names struct {
@@ -68,12 +74,15 @@ const (
 
 // QueueOffenders looks up who has any of these names.
 func QueueOffenders(b *pgx.Batch, n *Names, locking string, found func(delius.Offender)) {
-	b.Queue(`
-		select offender_id, crn, coalesce(noms_number, '') from delius.offender
-		where soft_deleted = 0 and (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`+locking,
+	query := `select offender_id, crn, coalesce(noms_number, ''), soft_deleted <> 0 from delius.offender
+		where (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`
+	if locking != Looking {
+		query += " and soft_deleted = 0" // nobody's rows are written for whoever is nobody
+	}
+	b.Queue(query+locking,
 		slices.Sorted(maps.Keys(n.crns)), slices.Sorted(maps.Keys(n.noms))).Query(func(rows pgx.Rows) error {
 		var o delius.Offender
-		_, err := pgx.ForEachRow(rows, []any{&o.ID, &o.CRN, &o.NOMS}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&o.ID, &o.CRN, &o.NOMS, &o.Deleted}, func() error {
 			found(o)
 			return nil
 		})
@@ -110,11 +119,25 @@ func (p *People) Unowned(ctx context.Context) ([]store.Referral, error) {
 const sqlNaming = `
 	select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
 	union
-	select w.referral from ` + named + ` join delius.offender o using (offender_id) where o.crn = any ($1::bpchar[])`
+	select i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number
+	where o.crn = any ($1::bpchar[]) and o.soft_deleted = 0 and i.noms <> ''`
+
+// sqlMentioning are those, and all whose events mention the CRNs or their numbers although
+// that was forgotten, or never had an effect. It reads the whole inbox.
+const sqlMentioning = sqlNaming + `
+	union
+	select referral from projection.event where crn = any ($1::bpchar[])
+	union
+	select e.referral from delius.offender o join projection.event e on e.noms = o.noms_number where o.crn = any ($1::bpchar[])`
 
 // ReferralsNaming implements projector.Finder.
 func (p *People) ReferralsNaming(ctx context.Context, crns []store.CRN) ([]store.Referral, error) {
 	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "listing the referrals of people", sqlNaming+" order by 1", crns)
+}
+
+// ReferralsMentioning implements verify.Finder.
+func (p *People) ReferralsMentioning(ctx context.Context, crns []store.CRN) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, p.DB.Scan, "listing the referrals that mention people", sqlMentioning+" order by 1", crns)
 }
 
 // WithEvents implements projector.Finder.
@@ -122,7 +145,7 @@ func (p *People) WithEvents(ctx context.Context, referrals []store.Referral) ([]
 	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "looking for referrals", "select distinct referral from projection.event where referral = any ($1)", referrals)
 }
 
-// OffendersOf implements projector.Finder. Whoever is soft-deleted is among them: rows of the
+// OffendersOf implements verify.Finder. Whoever is soft-deleted is among them: rows of the
 // ledger may stand there.
 func (p *People) OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error) {
 	return tx.Collect[int64](ctx, p.DB.LookMany, "looking for people", "select offender_id from delius.offender where crn = any ($1::bpchar[]) order by 1", crns)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"casdelius/projector/delius"
 )
 
 //go:embed delius.sql
@@ -30,8 +32,16 @@ func CreateDelius(ctx context.Context, db Beginner) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('create delius'))"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, deliusSQL)
-		return err
+		if _, err := tx.Exec(ctx, deliusSQL); err != nil {
+			return err
+		}
+		for _, kind := range delius.Kinds() {
+			_, err := tx.Exec(ctx, "insert into delius.r_contact_type (code, description) values ($1, $2) on conflict do nothing", kind.Code, kind.Name)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("create the stand-in Delius: %w", err)

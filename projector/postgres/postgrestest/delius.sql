@@ -163,15 +163,8 @@ insert into delius.business_interaction (business_interaction_code, description)
     ('CLBI003', 'Add contact'), ('CLBI007', 'Update contact'), ('ODBI001', 'View offender')
 on conflict do nothing;
 
+-- The types of the contacts that events make come from their registry.
 insert into delius.r_contact_type (code, description, sensitive_contact) values
-    ('EACB', 'CAS2 - Referral submitted', 'N'),
-    ('EACC', 'CAS2 - Referral status updated', 'N'),
-    ('EARS', 'CAS3 - Referral submitted', 'N'),
-    ('EABP', 'CAS3 - Booking provisionally made', 'N'),
-    ('EACO', 'CAS3 - Booking confirmed', 'N'),
-    ('EACA', 'CAS3 - Booking cancelled', 'N'),
-    ('EAAR', 'CAS3 - Person arrived', 'N'),
-    ('EADP', 'CAS3 - Person departed', 'N'),
     ('COAP', 'Planned office visit', 'N'),
     ('CHVS', 'Home visit', 'N'),
     ('CVIC', 'Victim liaison', 'Y')

@@ -1,6 +1,9 @@
 // Package rows describes the rows that the projector reads and writes, each table once: the
 // columns, their types and where each is in the Go value. Whatever reads, inserts, updates or
 // takes fingerprints of rows has its lists of columns from here.
+//
+// Null and an empty text are one to whoever compares texts, and one here: a text that is empty
+// is written as null. To a fingerprint they are two.
 package rows
 
 import (
@@ -117,7 +120,8 @@ func (t Table[R]) OfEvents() Table[R] {
 
 // Fingerprint is a sum over everything but the key of a row that an alias names. It is of the
 // columns that are listed here, so that one that Delius gets one day does not make every row
-// look damaged; and of values, not of their texts, so that no setting of a session changes it.
+// look damaged. One that is added here changes every sum: the migration that comes with it has
+// to take all fingerprints afresh. It is of values, not of their texts, so that no setting of a session changes it.
 // The order of the columns is part of it.
 func (t Table[R]) Fingerprint(alias string) string {
 	rest := Table[R]{Columns: t.Columns[1:]}

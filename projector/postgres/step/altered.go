@@ -72,7 +72,7 @@ func AlteredContacts(ctx context.Context, transaction pgx.Tx, fixed *rows.Fixed,
 			left = delius.LeftContact(&a.applied, a.left, a.is, &l.refs)
 		}
 		left.Version, left.Updated = a.is.Version, a.is.Updated
-		out[i] = AlteredContact{delius.Damaged[delius.ContactRow]{Left: left, Is: a.is}, a.applied.Referral}
+		out[i] = AlteredContact{delius.Damaged[delius.ContactRow]{Kind: delius.KindOfURN(a.applied.URN), Left: left, Is: a.is}, a.applied.Referral}
 	}
 	return out, nil
 }

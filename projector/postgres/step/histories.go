@@ -11,6 +11,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/people"
 	"casdelius/store"
 )
 
@@ -46,11 +47,7 @@ func sqlHistories(dry bool) string {
 	return `
 		with mine as materialized (
 			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked
-			from (
-				select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
-				union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''
-				union select unnest($3::uuid[])
-			) u
+			from (` + people.SQLReferralsNaming + ` union select unnest($3::uuid[])) u
 		)
 		select m.referral, m.marks, m.parked, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null

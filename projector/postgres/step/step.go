@@ -204,7 +204,7 @@ func (s *Step) lockOffenders(ctx context.Context, index *offenderIndex) error {
 	}
 	people.QueueOffenders(&b, &index.asked, people.Looking, func(o delius.Offender) {
 		index.Add(o)
-		if s.how.DryRun {
+		if s.how.DryRun && !o.Deleted {
 			index.locked[o.ID] = o
 		}
 	})

@@ -15,7 +15,7 @@ import (
 
 // Translate marks the errors after which a step can be run again.
 func Translate(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, projector.ErrRetry) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, projector.ErrRetry) || errors.Is(err, projector.ErrDenied) {
 		return err
 	}
 	var pg *pgconn.PgError
@@ -23,7 +23,10 @@ func Translate(err error) error {
 	var network net.Error
 	switch {
 	case errors.As(err, &pg):
-		if !isTransient(pg) {
+		switch {
+		case isDenied(pg):
+			return fmt.Errorf("%w: %w", projector.ErrDenied, err)
+		case !isTransient(pg):
 			return err
 		}
 	case errors.As(err, &connect), errors.As(err, &network), pgconn.Timeout(err), pgconn.SafeToRetry(err),
@@ -51,4 +54,15 @@ func isTransient(pg *pgconn.PgError) bool {
 			slices.Contains([]string{"contact_pkey", "address_pkey", "event_pkey", "event_sequence_key"}, pg.ConstraintName)
 	}
 	return pg.Code[:2] == "08" || pg.Code[:2] == "53" // connection; resources
+}
+
+// isDenied says whether the server's answer is one that everybody's step meets.
+func isDenied(pg *pgconn.PgError) bool {
+	switch pg.Code {
+	case "42501", // insufficient privilege
+		"25006",                            // the session, or the server, is read-only
+		"3F000", "42P01", "42703", "42883": // schema, table, column or function that is not there
+		return true
+	}
+	return false
 }

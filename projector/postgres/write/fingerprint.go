@@ -8,6 +8,12 @@ import (
 	"casdelius/projector/postgres/rows"
 )
 
+// Statements that take fingerprints, by whether the content of the rows is kept.
+var (
+	sqlContactFingerprints = map[bool]string{false: sqlFingerprintContacts(false), true: sqlFingerprintContacts(true)}
+	sqlAddressFingerprints = map[bool]string{false: sqlFingerprintAddresses(false), true: sqlFingerprintAddresses(true)}
+)
+
 // A fingerprint is what a row was like when the projector left it: its version and time,
 // whose it was, and a sum over all of it.
 //
@@ -84,7 +90,7 @@ func (p *prints) entry(row, was int64, there bool) {
 	}
 }
 
-func (p *prints) queue(b *pgx.Batch, take func(keep bool) string, leave string) {
+func (p *prints) queue(b *pgx.Batch, take map[bool]string, leave string) {
 	for _, keep := range []bool{false, true} {
 		var ids []int64
 		for id, kept := range p.rows {
@@ -93,7 +99,7 @@ func (p *prints) queue(b *pgx.Batch, take func(keep bool) string, leave string) 
 			}
 		}
 		if len(ids) > 0 {
-			b.Queue(take(keep), ids)
+			b.Queue(take[keep], ids)
 		}
 	}
 	if len(p.left) > 0 {
@@ -129,6 +135,6 @@ func (w *writer) queueFingerprints(b *pgx.Batch) {
 	for _, k := range w.appliedAddresses {
 		f.addresses.entry(k.entry.AddressID, k.was, k.there)
 	}
-	f.contacts.queue(b, sqlFingerprintContacts, sqlLeaveContacts)
-	f.addresses.queue(b, sqlFingerprintAddresses, sqlLeaveAddresses)
+	f.contacts.queue(b, sqlContactFingerprints, sqlLeaveContacts)
+	f.addresses.queue(b, sqlAddressFingerprints, sqlLeaveAddresses)
 }

@@ -42,7 +42,29 @@ func lockRows(ctx context.Context, transaction pgx.Tx, decisions []projector.Dec
 	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(decisions), g.defers), nil
+	kept := slices.DeleteFunc(slices.Clone(decisions), g.defers)
+	for i := range kept {
+		kept[i].Outcome.Changes = g.possible(kept[i].Outcome.Changes)
+	}
+	return kept, nil
+}
+
+// possible are the changes but for repairs of rows that somebody else has locked: nobody
+// waits for these, and nothing else of the person does.
+func (g *guard) possible(changes []delius.Change) []delius.Change {
+	impossible := func(c delius.Change) bool {
+		switch c := c.(type) {
+		case *delius.UpdateContact:
+			return c.Repair && !g.locked[c.Was.ID]
+		case *delius.UpdateAddress:
+			return c.Repair && !g.locked[-c.Was.ID]
+		}
+		return false
+	}
+	if !slices.ContainsFunc(changes, impossible) {
+		return changes
+	}
+	return slices.DeleteFunc(slices.Clone(changes), impossible)
 }
 
 func (g *guard) collect(d *projector.Decision) {
@@ -127,9 +149,9 @@ func (g *guard) defers(d projector.Decision) bool {
 	return slices.ContainsFunc(d.Outcome.Changes, func(c delius.Change) bool {
 		switch c := c.(type) {
 		case *delius.UpdateContact:
-			return !g.locked[c.Was.ID]
+			return !c.Repair && !g.locked[c.Was.ID]
 		case *delius.UpdateAddress:
-			return !g.locked[-c.Was.ID] || g.changed[d.Person.OffenderID]
+			return !c.Repair && (!g.locked[-c.Was.ID] || g.changed[d.Person.OffenderID])
 		case *delius.InsertAddress:
 			return g.changed[d.Person.OffenderID]
 		}

@@ -28,14 +28,25 @@ func (w *writer) queueLedger(b *pgx.Batch) {
 			b.Queue("delete from projection."+table+" where offender_address_id = any ($1)", w.forgottenAddresses)
 		}
 	}
-	queueEntries(b, rows.AppliedContacts, w.appliedContacts)
-	queueEntries(b, rows.AppliedAddresses, w.appliedAddresses)
+	queueEntries(b, sqlAppliedContacts, rows.AppliedContacts, w.appliedContacts)
+	queueEntries(b, sqlAppliedAddresses, rows.AppliedAddresses, w.appliedAddresses)
 	queue(b, sqlTerms, rows.AppliedTerms, w.terms)
 }
 
-var sqlTerms = rows.AppliedTerms.Insert() + rows.AppliedTerms.OrReplace()
+// entries are the statements for entries that are new and for those that were there.
+type entries struct{ insert, replace string }
 
-func queueEntries[Entry any](b *pgx.Batch, table rows.Table[Entry], all []known[Entry]) {
+func entriesOf[Entry any](table rows.Table[Entry]) entries {
+	return entries{table.Insert(), table.Insert() + table.OrReplace()}
+}
+
+var (
+	sqlAppliedContacts  = entriesOf(rows.AppliedContacts)
+	sqlAppliedAddresses = entriesOf(rows.AppliedAddresses)
+	sqlTerms            = entriesOf(rows.AppliedTerms).replace
+)
+
+func queueEntries[Entry any](b *pgx.Batch, statements entries, table rows.Table[Entry], all []known[Entry]) {
 	var fresh, there []Entry
 	for _, k := range all {
 		if k.there {
@@ -44,8 +55,8 @@ func queueEntries[Entry any](b *pgx.Batch, table rows.Table[Entry], all []known[
 			fresh = append(fresh, k.entry)
 		}
 	}
-	queue(b, table.Insert(), table, fresh)
-	queue(b, table.Insert()+table.OrReplace(), table, there)
+	queue(b, statements.insert, table, fresh)
+	queue(b, statements.replace, table, there)
 }
 
 func (w *writer) queueConflicts(b *pgx.Batch) {

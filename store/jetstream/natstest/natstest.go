@@ -23,7 +23,7 @@ const (
 	host       = "127.0.0.1"
 	maxPayload = 8 << 20
 	maxStore   = 64 << 30 // what streams may reserve together; it is not taken from the disk
-	patience   = 30 * time.Second
+	limit      = 30 * time.Second
 )
 
 // Options says how a server runs. The zero value is a server as it should be in
@@ -110,9 +110,9 @@ func (s *Server) Restart() error {
 	if err := s.start(); err != nil {
 		return err
 	}
-	if !s.running.ReadyForConnections(patience) {
+	if !s.running.ReadyForConnections(limit) {
 		s.Stop()
-		return fmt.Errorf("NATS on port %d is not ready after %v: is the port taken?", s.options.Port, patience)
+		return fmt.Errorf("NATS on port %d is not ready after %v: is the port taken?", s.options.Port, limit)
 	}
 	s.options.Port = s.running.Addr().(*net.TCPAddr).Port
 	s.options.HTTPPort = s.running.MonitorAddr().Port
@@ -211,7 +211,7 @@ func cluster(dirs []string) ([]*Server, error) {
 		}
 	}
 	for _, s := range servers {
-		if !s.running.ReadyForConnections(patience) {
+		if !s.running.ReadyForConnections(limit) {
 			return servers, errors.New("a server of the cluster is not ready")
 		}
 		s.options.Port = s.running.Addr().(*net.TCPAddr).Port
@@ -238,12 +238,12 @@ func freeRoutes(n int) ([]*url.URL, error) {
 func waitForLeader(servers []*Server) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-tick.C {
 		for _, s := range servers {
 			if s.running.JetStreamIsLeader() && len(s.running.JetStreamClusterPeers()) == len(servers) {
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("the NATS cluster has no leader of %d after %v", len(servers), patience)
+	return fmt.Errorf("the NATS cluster has no leader of %d after %v", len(servers), limit)
 }
