@@ -16,10 +16,10 @@ import (
 )
 
 type runCommand struct {
-	HTTPAddress string        `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
-	Hold        bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
-	Workers     int           `default:"2" help:"Batches that are worked on at once."`
-	Search      time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
+	HTTP    command.HTTP  `embed:"" prefix:"http-"`
+	Hold    bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
+	Workers int           `default:"2" help:"Batches that are worked on at once."`
+	Search  time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
 }
 
 // Run runs the service until ctx ends.
@@ -30,7 +30,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer stopTracing()
 	registry := service.Registry()
-	endpoints, err := service.Serve("projector", c.HTTPAddress, registry, s.logger)
+	endpoints, err := service.Serve("projector", c.HTTP.Address, registry, s.logger)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 
 // Faults names what is wrong with the options.
 func (c *runCommand) Faults() error {
-	var all []error
+	all := []error{c.HTTP.Faults()}
 	if c.Workers < 1 {
 		all = append(all, fmt.Errorf("--workers is %d: want 1 or more", c.Workers))
 	}
