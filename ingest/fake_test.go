@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -64,16 +63,26 @@ func (f *fake) run(t *testing.T, cfg Config, in func(t *testing.T, s *Service)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f.changed = make(chan struct{})
-		quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+		quiet := slog.New(slog.DiscardHandler)
 		s, err := New(cfg, f, NewIntake(f, f, quiet, NewMetrics(prometheus.NewRegistry())), quiet)
 		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error)
-		go func() { ended <- s.Run(ctx) }()
-		in(t, s)
+		runWhile(t, s, func() { in(t, s) })
+	})
+}
+
+// runWhile runs a service while in runs, then stops it: also where an assertion of in
+// fails, for a bubble whose test ends before its goroutines panics, with all of their
+// stacks and long after what failed.
+func runWhile(t *testing.T, s *Service, in func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	defer func() {
 		cancel()
 		require.NoError(t, <-ended)
-	})
+	}()
+	in()
 }
 
 // pass lets virtual time go by.

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -67,20 +66,17 @@ func TestWeakSettingsAreToldOnceAndAgainWhenTheyChange(t *testing.T) {
 		f.limits.MaxReceiveCount, f.limits.Retention = 3, 24*time.Hour
 		var log bytes.Buffer
 		s := logged(t, f, &log)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- s.Run(ctx) }()
 		const told = "the queue's settings are weaker"
-		pass(time.Hour)
-		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(told)))
-		require.Contains(t, log.String(), "24h0m0s")
-		require.Contains(t, log.String(), "after 3 deliveries")
-		f.set(func(f *fake) { f.limits.Retention = time.Minute })
-		pass(limitsAge)
-		require.Equal(t, 2, bytes.Count(log.Bytes(), []byte(told)))
-		require.Contains(t, log.String(), "the next start is refused")
-		cancel()
-		require.NoError(t, <-ended, "a service that runs goes on")
+		runWhile(t, s, func() { // and it goes on with what is changed meanwhile
+			pass(time.Hour)
+			require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(told)))
+			require.Contains(t, log.String(), "24h0m0s")
+			require.Contains(t, log.String(), "after 3 deliveries")
+			f.set(func(f *fake) { f.limits.Retention = time.Minute })
+			pass(limitsAge)
+			require.Equal(t, 2, bytes.Count(log.Bytes(), []byte(told)))
+			require.Contains(t, log.String(), "the next start is refused")
+		})
 	})
 }
 

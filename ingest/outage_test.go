@@ -245,7 +245,6 @@ func TestD10AMinuteOfNotFoundIsWaitedForWhateverTheQueueAllows(t *testing.T) {
 	for _, deliveries := range []int{0, 2, 3, 5, 10, 100} {
 		f := newFake()
 		f.limits.MaxReceiveCount = deliveries
-		f.send(1)
 		f.run(t, DefaultConfig(), func(t *testing.T, _ *Service) {
 			began := time.Now()
 			f.set(func(f *fake) {
@@ -256,6 +255,7 @@ func TestD10AMinuteOfNotFoundIsWaitedForWhateverTheQueueAllows(t *testing.T) {
 					return nil
 				}
 			})
+			f.send(1) // only now: the service is running already
 			pass(time.Hour)
 			_, stored, rejected := f.left()
 			if deliveries == 2 {

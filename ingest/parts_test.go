@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -48,6 +47,18 @@ type parts struct {
 // maxPayload says so.
 func setup(tb testing.TB, maxPayload ...int32) *parts {
 	tb.Helper()
+	p := setupWaiting(tb, 2*time.Second, 5*time.Second)
+	if len(maxPayload) > 0 {
+		require.NoError(tb, p.nats.SetMaxPayload(maxPayload[0]))
+		require.Eventually(tb, func() bool { return p.log.Ready(tb.Context()) == nil }, patience, 10*time.Millisecond)
+	}
+	return p
+}
+
+// setupWaiting starts the parts with how long an answer of the log and of the API is
+// waited for before it counts as an outage.
+func setupWaiting(tb testing.TB, log, api time.Duration) *parts {
+	tb.Helper()
 	p := &parts{sqs: sqstest.Start(tb), api: casapitest.Start(tb), nats: natstest.Start(tb)}
 	_, err := p.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
 	require.NoError(tb, err)
@@ -55,28 +66,24 @@ func setup(tb testing.TB, maxPayload ...int32) *parts {
 	require.NoError(tb, err)
 
 	p.log, err = jetstream.Connect(tb.Context(), jetstream.Config{
-		URL: p.nats.URL(), MonitorURL: p.nats.MonitorURL(), Replicas: 1, MaxBytes: 8 << 30, Timeout: 2 * time.Second,
+		URL: p.nats.URL(), MonitorURL: p.nats.MonitorURL(), Replicas: 1, MaxBytes: 8 << 30, Timeout: log,
 	}, quiet())
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = p.log.Close() })
 	require.NoError(tb, p.log.Ensure(tb.Context()))
-	if len(maxPayload) > 0 {
-		require.NoError(tb, p.nats.SetMaxPayload(maxPayload[0]))
-		require.Eventually(tb, func() bool { return p.log.Ready(tb.Context()) == nil }, patience, 10*time.Millisecond)
-	}
 
 	p.queue, err = sqs.New(awssqs.NewFromConfig(p.sqs.AWSConfig()), sqs.Config{Queue: queueName})
 	require.NoError(tb, err)
 	p.client, err = casapi.New(casapi.Config{
 		BaseURLs: []string{p.api.URL()}, TokenURL: p.api.TokenURL(),
-		ClientID: casapitest.ClientID, ClientSecret: casapitest.ClientSecret, Timeout: 5 * time.Second,
+		ClientID: casapitest.ClientID, ClientSecret: casapitest.ClientSecret, Timeout: api,
 	})
 	require.NoError(tb, err)
 	tb.Cleanup(p.client.Close)
 	return p
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // hurried is the configuration of production but for its pauses.
 func hurried() ingest.Config {

@@ -53,7 +53,24 @@ The AWS SDK reads its own variables: AWS_REGION, AWS_ENDPOINT_URL_SQS, credentia
 Exit codes: 0 done, 1 an error or wrong usage, 130 interrupted.`
 
 // Faults names what is wrong with the options that all commands have.
-func (c *cli) Faults() error { return errors.Join(c.Log.Faults(), c.NATS.Faults(c.Stream)) }
+func (c *cli) Faults() error {
+	return errors.Join(c.Log.Faults(), c.NATS.Faults(c.Stream), c.CAS.Faults())
+}
+
+// given says whether details may be fetched at all.
+func (o *casOptions) given() bool { return len(o.DetailURLs) > 0 }
+
+// Faults names what is wrong with the options, if they are given.
+func (o *casOptions) Faults() error {
+	if !o.given() {
+		return nil
+	}
+	return o.config().Validate()
+}
+
+func (o *casOptions) config() casapi.Config {
+	return casapi.Config{BaseURLs: o.DetailURLs, TokenURL: o.TokenURI, ClientID: o.ClientID, ClientSecret: o.ClientSecret}
+}
 
 // session is what the commands work with.
 type session struct {
@@ -67,6 +84,7 @@ type session struct {
 // when ctx ends, or at a signal.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
 	var c cli
+	c.Run.cas = &c.CAS
 	return command.Main(ctx, "ingest", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
 		logs := stderr // the standard output is for what a tool has to say
 		if k.Command() == "run" {
@@ -121,7 +139,7 @@ func (s *session) intake(details ingest.Details, log *jetstream.Log) *ingest.Int
 // details are those of the CAS API. Without a base URL, details that come along are all
 // that there is.
 func (s *session) details(ctx context.Context) (details ingest.Details, closing func(), err error) {
-	if len(s.CAS.DetailURLs) == 0 {
+	if !s.CAS.given() {
 		return noDetails{}, func() {}, nil
 	}
 	client, err := s.client(ctx)
@@ -136,9 +154,7 @@ func (s *session) client(ctx context.Context) (*casapi.Client, error) {
 	if s.CAS.TokenURI == "" {
 		s.logger.WarnContext(ctx, "details are fetched without a token: OAUTH2_TOKEN_URI is not set")
 	}
-	return casapi.New(casapi.Config{
-		BaseURLs: s.CAS.DetailURLs, TokenURL: s.CAS.TokenURI, ClientID: s.CAS.ClientID, ClientSecret: s.CAS.ClientSecret,
-	})
+	return casapi.New(s.CAS.config())
 }
 
 // noDetails fetches nothing.

@@ -388,11 +388,20 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		require.Contains(t, stderr.String(), want)
 	}
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, service.ExitError, run(t.Context(), []string{"--http-address=8080", "--oauth2-token-uri=auth"}, &stdout, &stderr))
+	require.Equal(t, service.ExitError, run(t.Context(), []string{
+		"--http-address=8080", "--oauth2-token-uri=auth", "--log-level=loud", "--stream-replicas=2", "--nats-url=http://x",
+	}, &stdout, &stderr))
 	for _, variable := range []string{
-		"MESSAGING_CONSUMER_QUEUE", "AWS_REGION", "MESSAGING_CONSUMER_DETAIL_URLS", `OAUTH2_TOKEN_URI is "auth"`, "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET", `HTTP_ADDRESS is "8080"`,
+		`LOG_LEVEL is "loud"`, "STREAM_REPLICAS is 2", "NATS_URL", "MESSAGING_CONSUMER_QUEUE", "AWS_REGION", "MESSAGING_CONSUMER_DETAIL_URLS", `OAUTH2_TOKEN_URI is "auth"`, "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET", `HTTP_ADDRESS is "8080"`,
 	} {
-		require.Contains(t, stderr.String(), variable, "all faults are named at once")
+		require.Equal(t, 1, strings.Count(stderr.String(), variable), "all faults are named at once, each once: %s in %s", variable, &stderr)
+	}
+	stderr.Reset()
+	secrets := []string{"--messaging-consumer-queue=https://me:hidden@sqs/1/q", "--messaging-consumer-detail-urls=https://me:hidden@cas", "--oauth2-token-uri=https://me:hidden@auth", "--oauth2-client-secret=hidden", "--nats-url=http://me:hidden@nats"}
+	require.Equal(t, service.ExitError, run(t.Context(), secrets, &stdout, &stderr))
+	require.NotContains(t, stderr.String(), "hidden")
+	for _, variable := range []string{"MESSAGING_CONSUMER_QUEUE", "MESSAGING_CONSUMER_DETAIL_URLS", "OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "NATS_URL"} {
+		require.Contains(t, stderr.String(), variable)
 	}
 	stdout.Reset()
 	require.Zero(t, run(t.Context(), []string{"--help"}, &stdout, &stderr))

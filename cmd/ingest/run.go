@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
@@ -14,17 +13,32 @@ import (
 )
 
 type runCommand struct {
-	Queue       string `name:"messaging-consumer-queue" env:"MESSAGING_CONSUMER_QUEUE" help:"The queue's name or URL."`
-	HTTPAddress string `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
+	Queue string       `name:"messaging-consumer-queue" env:"MESSAGING_CONSUMER_QUEUE" help:"The queue's name or URL."`
+	HTTP  command.HTTP `embed:"" prefix:"http-"`
+
+	cas *casOptions // the program's: the service cannot do without
+}
+
+// Faults names what is wrong with the options, and with the SDK's own.
+func (c *runCommand) Faults() error {
+	_, queue := sqs.Open(context.Background(), sqs.Config{Queue: c.Queue}) // which asks nobody
+	var details error
+	if !c.cas.given() {
+		details = c.cas.config().Validate()
+	}
+	return errors.Join(queue, details, c.HTTP.Faults())
 }
 
 // Run runs the service until ctx ends. The stop then takes less than 10 s, whatever does
 // not answer: 7 s the service itself (ingest.Config.Stop), 1 s the connection to NATS,
 // 1 s the traces.
 func (c *runCommand) Run(ctx context.Context, s *session) error {
-	queue, queueErr := sqs.Open(ctx, sqs.Config{Queue: c.Queue})
-	details, detailsErr := s.client(ctx)
-	if err := errors.Join(queueErr, detailsErr, checkAddress(c.HTTPAddress)); err != nil {
+	queue, err := sqs.Open(ctx, sqs.Config{Queue: c.Queue})
+	if err != nil {
+		return err
+	}
+	details, err := s.client(ctx)
+	if err != nil {
 		return err
 	}
 	defer details.Close()
@@ -33,7 +47,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer stopTracing()
-	endpoints, err := service.Serve("ingest", c.HTTPAddress, s.registry, s.logger)
+	endpoints, err := service.Serve("ingest", c.HTTP.Address, s.registry, s.logger)
 	if err != nil {
 		return err
 	}
@@ -59,14 +73,6 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("MESSAGING_CONSUMER_QUEUE is %s: %w", c.Queue, err)
 	}
 	s.logger.InfoContext(ctx, "stopped")
-	return nil
-}
-
-// checkAddress checks where health, info and metrics are to be served.
-func checkAddress(address string) error {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("HTTP_ADDRESS is %q, want an address with a port, such as :8080", address)
-	}
 	return nil
 }
 

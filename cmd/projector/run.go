@@ -17,10 +17,10 @@ import (
 )
 
 type runCommand struct {
-	HTTPAddress string        `name:"http-address" env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
-	Hold        bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
-	Workers     int           `default:"2" help:"Batches that are worked on at once."`
-	Search      time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
+	HTTP    command.HTTP  `embed:"" prefix:"http-"`
+	Hold    bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
+	Workers int           `default:"2" help:"Batches that are worked on at once."`
+	Search  time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
 }
 
 // Run runs the service until ctx ends.
@@ -31,7 +31,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer stopTracing()
 	registry := service.Registry()
-	endpoints, err := service.Serve("projector", c.HTTPAddress, registry, s.logger)
+	endpoints, err := service.Serve("projector", c.HTTP.Address, registry, s.logger)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (c *runCommand) warn(ctx context.Context, s *session, db *postgres.Database
 
 // Faults names what is wrong with the options.
 func (c *runCommand) Faults() error {
-	var all []error
+	all := []error{c.HTTP.Faults()}
 	if c.Workers < 1 {
 		all = append(all, fmt.Errorf("--workers is %d: want 1 or more", c.Workers))
 	}

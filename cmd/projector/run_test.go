@@ -75,9 +75,9 @@ func TestWrongUsageIsNamed(t *testing.T) {
 
 func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
-	code, _, stderr := tool(t, "run", "--workers=-1", "--search", "0s", "--log-level", "loud", "--stream-replicas", "4", "--nats-url", "x")
+	code, _, stderr := tool(t, "run", "--workers=-1", "--search", "0s", "--log-level", "loud", "--stream-replicas", "4", "--nats-url", "x", "--http-address", "8080")
 	require.Equal(t, 1, code)
-	for _, says := range []string{"DELIUS_DATABASE_URL", "--workers is -1", "--search is 0s", `LOG_LEVEL is "loud"`, "STREAM_REPLICAS is 4", "NATS_URL"} {
+	for _, says := range []string{"DELIUS_DATABASE_URL", "--workers is -1", "--search is 0s", `LOG_LEVEL is "loud"`, "STREAM_REPLICAS is 4", "NATS_URL", `HTTP_ADDRESS is "8080"`} {
 		require.Contains(t, stderr, "projector: ", says)
 		require.Contains(t, stderr, says)
 	}

@@ -32,7 +32,7 @@ func parseAllowed(urls []string) (allowed, error) {
 			err = fmt.Errorf("it has a query")
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS has %q: %w", s, err))
+			faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS has %q: %w", redacted(s), err))
 			continue
 		}
 		list = append(list, baseOf(u))
@@ -41,6 +41,14 @@ func parseAllowed(urls []string) (allowed, error) {
 		return nil, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS is not set: give the base URLs that details may be fetched from, such as https://cas.example.com")
 	}
 	return list, errors.Join(faults...)
+}
+
+// redacted is a URL as a person wrote it but for its user, who may have a password.
+func redacted(s string) string {
+	if at := strings.LastIndex(s, "@"); at >= 0 {
+		return "…" + s[at:]
+	}
+	return s
 }
 
 func baseOf(u *url.URL) base {

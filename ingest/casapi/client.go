@@ -40,10 +40,21 @@ type Client struct {
 
 var _ ingest.Details = (*Client)(nil)
 
-// New makes a client, or names all that is wrong with its configuration. It sends nothing
-// yet.
+// Validate names all that is wrong, each by its variable.
+func (c Config) Validate() error {
+	_, err := parseAllowed(c.BaseURLs)
+	return errors.Join(err, c.validToken())
+}
+
+// New makes a client. It sends nothing yet.
 func New(cfg Config) (*Client, error) {
-	bases, basesErr := parseAllowed(cfg.BaseURLs)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	bases, err := parseAllowed(cfg.BaseURLs)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
@@ -61,12 +72,8 @@ func New(cfg Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	var tokensErr error
 	if cfg.TokenURL != "" {
-		c.tokens, tokensErr = newTokens(cfg, c.http)
-	}
-	if err := errors.Join(basesErr, tokensErr); err != nil {
-		return nil, err
+		c.tokens = newTokens(cfg, c.http)
 	}
 	return c, nil
 }

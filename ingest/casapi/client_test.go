@@ -244,7 +244,13 @@ func TestAWrongConfigurationIsNamed(t *testing.T) {
 	for _, want := range []string{`"a"`, `"ftp://b"`, "OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET"} {
 		require.ErrorContains(t, err, want, "all faults are named at once")
 	}
-	require.NotContains(t, err.Error(), ":secret@")
+	for _, secret := range []string{"https://user:secret@cas.example.com", "https://user:se cret@cas", "user:secret@cas", "https://user:%zzsecret@cas", "https://user:secret@a@b"} {
+		err := casapi.Config{BaseURLs: []string{secret}, TokenURL: secret}.Validate()
+		require.ErrorContains(t, err, "MESSAGING_CONSUMER_DETAIL_URLS")
+		require.ErrorContains(t, err, "OAUTH2_TOKEN_URI")
+		require.NotRegexp(t, "se ?cret", strings.ReplaceAll(err.Error(), "OAUTH2_CLIENT_SECRET", ""))
+		require.Contains(t, err.Error(), secret[strings.LastIndex(secret, "@"):], "what is no secret is named")
+	}
 }
 
 func FuzzNoURLLeavesTheAllowedPath(f *testing.F) {

@@ -34,29 +34,31 @@ type token struct {
 	renew time.Time // zero: when it is refused
 }
 
-func newTokens(cfg Config, client *http.Client) (*tokens, error) {
-	var faults []error
-	switch u, err := url.Parse(cfg.TokenURL); {
-	case err != nil: // the error would name what may be a secret
-		faults = append(faults, errors.New("OAUTH2_TOKEN_URI is no URL"))
-	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil:
-		faults = append(faults, fmt.Errorf("OAUTH2_TOKEN_URI is %q, want a plain http or https URL without a user", u.Redacted()))
+// validToken names what is wrong with how a token is got.
+func (c Config) validToken() error {
+	if c.TokenURL == "" {
+		return nil
 	}
-	for _, v := range []struct{ name, value string }{{"OAUTH2_CLIENT_ID", cfg.ClientID}, {"OAUTH2_CLIENT_SECRET", cfg.ClientSecret}} {
+	var faults []error
+	if u, err := url.Parse(c.TokenURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		faults = append(faults, fmt.Errorf("OAUTH2_TOKEN_URI is %q: want a plain http or https URL without a user", redacted(c.TokenURL)))
+	}
+	for _, v := range []struct{ name, value string }{{"OAUTH2_CLIENT_ID", c.ClientID}, {"OAUTH2_CLIENT_SECRET", c.ClientSecret}} {
 		if v.value == "" {
 			faults = append(faults, fmt.Errorf("%s is not set: the token endpoint (OAUTH2_TOKEN_URI) needs it", v.name))
 		}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
+	return errors.Join(faults...)
+}
+
+func newTokens(cfg Config, client *http.Client) *tokens {
 	return &tokens{
 		http:    client,
 		timeout: cfg.Timeout,
 		credentials: clientcredentials.Config{
 			ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL, AuthStyle: oauth2.AuthStyleInHeader,
 		},
-	}, nil
+	}
 }
 
 // get gives the current token, or fetches one: one request for all who wait. Where

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -65,21 +67,44 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if sdk.Region == "" {
 		regionErr = errors.New("AWS_REGION is not set: give the region of the queue")
 	}
-	queue, err := New(sqs.NewFromConfig(sdk), cfg)
-	if err := errors.Join(err, regionErr); err != nil {
+	if err := errors.Join(cfg.Validate(), regionErr); err != nil {
 		return nil, err
 	}
-	return queue, nil
+	return New(sqs.NewFromConfig(sdk), cfg)
+}
+
+// queueName is what SQS takes for a name.
+var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}(\.fifo)?$`)
+
+// Validate names all that is wrong.
+func (c Config) Validate() error {
+	var faults []error
+	switch {
+	case c.Queue == "":
+		faults = append(faults, errors.New("MESSAGING_CONSUMER_QUEUE is not set: give the queue's name or URL"))
+	case c.byURL():
+		if u, err := url.Parse(c.Queue); err != nil || u.Host == "" || u.User != nil {
+			faults = append(faults, errors.New("MESSAGING_CONSUMER_QUEUE is no URL of a queue: want https://host/account/name without a user")) // it may hold a password
+		}
+	case !queueName.MatchString(c.Queue):
+		faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_QUEUE is %q: want the queue's name or URL", c.Queue))
+	}
+	if c.Pause < 0 {
+		faults = append(faults, fmt.Errorf("the pause of %v before failed entries are tried again is negative", c.Pause))
+	}
+	return errors.Join(faults...)
+}
+
+// byURL says whether the queue is given by its URL.
+func (c Config) byURL() bool {
+	return strings.HasPrefix(c.Queue, "https://") || strings.HasPrefix(c.Queue, "http://")
 }
 
 // New makes a queue over a client, of which it takes the options. It does not talk to
 // SQS.
 func New(client *sqs.Client, cfg Config) (*Queue, error) {
-	if cfg.Queue == "" {
-		return nil, errors.New("MESSAGING_CONSUMER_QUEUE is not set: give the queue's name or URL")
-	}
-	if cfg.Pause < 0 {
-		return nil, fmt.Errorf("the pause of %v before failed entries are tried again is negative", cfg.Pause)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	if cfg.Pause == 0 {
 		cfg.Pause = 100 * time.Millisecond
@@ -88,7 +113,7 @@ func New(client *sqs.Client, cfg Config) (*Queue, error) {
 		cfg.Now = time.Now
 	}
 	q := &Queue{client: sqs.New(client.Options(), withReadOnly), cfg: cfg}
-	if strings.HasPrefix(cfg.Queue, "https://") || strings.HasPrefix(cfg.Queue, "http://") {
+	if cfg.byURL() {
 		q.url = cfg.Queue
 	}
 	return q, nil

@@ -353,6 +353,9 @@ func TestSenselessArgumentsAreRefused(t *testing.T) {
 		"11 deleted":            func() error { return b.queue.Delete(ctx, make([]ingest.Message, 11)) },
 		"hidden for 13 h":       func() error { return b.queue.SetVisibility(ctx, nil, 13*time.Hour) },
 		"no queue":              func() error { _, err := sqs.New(nil, sqs.Config{}); return err },
+		"an ARN for a queue":    func() error { _, err := sqs.New(nil, sqs.Config{Queue: "arn:aws:sqs:eu-west-2:1:q"}); return err },
+		"a URL without a host":  func() error { _, err := sqs.New(nil, sqs.Config{Queue: "https:///1/q"}); return err },
+		"a URL with a user":     func() error { _, err := sqs.New(nil, sqs.Config{Queue: "https://u:p@host/1/q"}); return err },
 		"a negative pause":      func() error { _, err := sqs.New(nil, sqs.Config{Queue: "q", Pause: -1}); return err },
 	} {
 		assert.Error(t, call(), name)

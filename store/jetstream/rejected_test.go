@@ -42,7 +42,7 @@ func TestRejectedMessagesAreListedWhole(t *testing.T) {
 
 func TestTheAnswerThatCameInsteadOfADetailIsKeptBesideTheMessage(t *testing.T) {
 	t.Parallel()
-	f := setupOn(t, natstest.Start(t, natstest.Options{MaxPayload: 64 << 10}))
+	f := setupSmall(t, 64<<10)
 	want := []store.Rejection{
 		{Reason: store.DetailInvalid, MessageID: "short", Body: []byte("body"), Answer: []byte("<html>Back soon")},
 		{Reason: store.DetailInvalid, MessageID: "long", Body: []byte("body"), Answer: bytes.Repeat([]byte("Back soon. "), 6_000)},

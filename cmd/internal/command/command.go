@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -66,6 +67,23 @@ func (n NATS) Faults(stream Stream) error {
 		zero = append(zero, errors.New("STREAM_MAX_BYTES is 0: want at least 1"))
 	}
 	return errors.Join(append(zero, n.Config("", stream).Validate())...)
+}
+
+// HTTP are the options of what a service serves over HTTP.
+type HTTP struct {
+	Address string `env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
+}
+
+// Faults names what is wrong with the options.
+func (h HTTP) Faults() error {
+	_, port, err := net.SplitHostPort(h.Address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDRESS is %q: want an address with a port, such as :8080", h.Address)
+	}
+	return nil
 }
 
 // Outcome is an error that says what the program exits with, and is no failure: there

@@ -231,3 +231,13 @@ func TestACellOfATableIsOnOneLine(t *testing.T) {
 		"",
 	}, strings.Split(to.String(), "\n"))
 }
+
+func TestAnAddressToServeAtHasAPort(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{":8080", "127.0.0.1:0", "[::1]:80", "localhost:http"} {
+		require.NoError(t, command.HTTP{Address: good}.Faults())
+	}
+	for _, bad := range []string{"8080", "127.0.0.1", ":70000", ":-1", "::1:80", ":nonsense"} {
+		require.ErrorContains(t, command.HTTP{Address: bad}.Faults(), fmt.Sprintf("HTTP_ADDRESS is %q", bad))
+	}
+}
