@@ -79,6 +79,9 @@ type Applied struct {
 	People   []Decision // written, or found to need nothing
 	Deferred int        // people of whom somebody else has locked or changed something: still due
 	Skipped  bool       // somebody was locked by another: there is more to do
+
+	Contacts  map[string]int64         // numbers of the contacts that were inserted, by their URNs
+	Addresses map[store.Referral]int64 // numbers of the address rows that were inserted, by their bookings
 }
 
 // Steps begins steps.

@@ -3,6 +3,7 @@ package projector_test
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -189,6 +190,43 @@ func TestAContactWhoseURNWasChangedIsNotTakenForAnother(t *testing.T) {
 	report, err := rig.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(1)}})
 	require.NoError(t, err)
 	require.Zero(t, report.Changes)
+}
+
+// A writer that numbered the rows of the plan itself would change what it was given.
+func TestNumbersOfNewRowsComeBackAndThePlanStaysAsItWas(t *testing.T) {
+	t.Parallel()
+	rig := populated(t)
+	rig.put(t, moved(1, someone, 0), moved(2, another, 0))
+	step := rig.take(t, booking(1), booking(2))
+	planned := fmt.Sprintf("%#v", dereferenced(step.decisions))
+	applied := step.apply(t)
+	require.Equal(t, planned, fmt.Sprintf("%#v", dereferenced(step.decisions)))
+	contacts, err := rig.delius.Contacts(ctx)
+	require.NoError(t, err)
+	numbers := map[string]int64{}
+	for _, c := range contacts {
+		numbers[c.ExternalReference] = c.ID
+	}
+	require.Len(t, numbers, 2)
+	require.Equal(t, numbers, applied.Contacts)
+	stays := map[store.Referral]int64{}
+	for _, b := range []store.Referral{booking(1), booking(2)} {
+		stays[b] = rig.ids(t, fmt.Sprintf("select offender_address_id from projection.address where booking = '%s'", b))[0]
+	}
+	require.Equal(t, stays, applied.Addresses)
+	again := rig.take(t, booking(1)).apply(t)
+	require.Empty(t, again.Contacts)
+	require.Empty(t, again.Addresses)
+}
+
+// dereferenced lists the changes of decisions as values.
+func dereferenced(decisions []projector.Decision) (changes []any) {
+	for _, d := range decisions {
+		for _, c := range d.Outcome.Changes {
+			changes = append(changes, reflect.ValueOf(c).Elem().Interface())
+		}
+	}
+	return changes
 }
 
 func TestARowThatTheLedgerCannotTakeFailsItsReferralAlone(t *testing.T) {

@@ -37,10 +37,10 @@ import (
 	"casdelius/store"
 )
 
-// Apply writes decisions in the transaction of a step and commits it, with a fixed number of statements, however many people.
-// Rows and ledger entries are written in one order everywhere, that of their keys, so
-// that two projectors never wait for each other in a circle. What was decided is not
-// changed.
+// Apply writes decisions in the transaction of a step and commits it, with a fixed number of
+// statements, however many people. Rows and ledger entries are written in one order
+// everywhere, that of their keys, so that two projectors never wait for each other in a
+// circle. What was decided is not changed: the numbers of new rows are in what comes back.
 func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []projector.Decision, now time.Time) (projector.Applied, error) {
 	if len(decisions) == 0 {
 		return projector.Applied{}, nil
@@ -62,7 +62,9 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 	if err := transaction.Commit(ctx); err != nil {
 		return projector.Applied{}, fmt.Errorf("committing %d people: %w", len(kept), tx.Translate(err))
 	}
-	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept)}, nil
+	applied := projector.Applied{People: kept, Deferred: len(decisions) - len(kept)}
+	applied.Contacts, applied.Addresses = w.numbers()
+	return applied, nil
 }
 
 // Config is what every write needs.
@@ -252,6 +254,19 @@ func (w *writer) number(ctx context.Context) error {
 		w.terms = append(w.terms, a.term)
 	})
 	return w.tx.SendBatch(ctx, &b).Close()
+}
+
+// numbers are what number gave to the rows to be inserted.
+func (w *writer) numbers() (map[string]int64, map[store.Referral]int64) {
+	contacts := make(map[string]int64, len(w.insertedContacts))
+	for i := range w.insertedContacts {
+		contacts[w.insertedContacts[i].row.URN] = w.insertedContacts[i].row.ID
+	}
+	addresses := make(map[store.Referral]int64, len(w.insertedAddresses))
+	for i := range w.insertedAddresses {
+		addresses[w.insertedAddresses[i].applied.entry.Booking] = w.insertedAddresses[i].row.ID
+	}
+	return contacts, addresses
 }
 
 func draw(b *pgx.Batch, sequence string, n int, drawn func(i int, id int64)) {
