@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -38,7 +39,13 @@ func startSandbox(t *testing.T) *sandbox {
 	s.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir)
 	out, err := s.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, s.Start())
+	// A program hears of a hangup only if it is not started with that ignored, as the tests
+	// themselves may be, by nohup. What its parent handles is as usual in a new program.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	err = s.Start()
+	signal.Stop(handled)
+	require.NoError(t, err)
 	lines := bufio.NewScanner(out)
 	for !strings.Contains(lines.Text(), "To look inside") {
 		require.True(t, lines.Scan(), "it ended before it had started")
