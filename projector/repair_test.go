@@ -201,6 +201,36 @@ func TestARebuildRecallsWhomTheEventsOfTheInboxName(t *testing.T) {
 	require.Zero(t, tally.Left)
 }
 
+// A version whose repair takes the stray row for one more claim of the person on whom it
+// stands fails the first; one that does not look at that person again fails the second.
+func TestAStrayAddressLeavesNoTraceOnThePersonWhereItStood(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(*rig){
+		"repaired with others of theirs": func(r *rig) { r.exec(t, "update delius.contact set notes = 'damaged'") },
+		"noticed by an event": func(r *rig) {
+			r.put(t, arrival(2, "second again", store.PersonArrivedUpdated, 0, another))
+			r.reconcile(t)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := populated(t)
+			second := arrival(2, "second", store.PersonArrived, 0, another)
+			second.Body = bytes.Replace(second.Body, []byte("2026-03-01"), []byte("2026-02-01"), 1)
+			r.put(t, arrival(1, "first", store.PersonArrived, 0, someone), second)
+			r.reconcile(t)
+			r.exec(t, "update delius.offender_address set offender_id = (select offender_id from delius.offender where crn = $1) where street_name = 'first Street'", another)
+			between(r)
+			r.verify(t, true)
+			require.Equal(t, "A000001 first Street", r.streets(t)[0])
+			require.Equal(t, []int64{2}, r.ids(t, `select count(*) from delius.offender_address a join delius.r_standard_reference_list s
+				on s.standard_reference_list_id = a.address_status_id where s.code_value = 'M' and a.end_date is null`))
+			_, damaged, _ := r.verify(t, false)
+			require.Empty(t, damaged)
+		})
+	}
+}
+
 func TestARepairSaysNothingAsTelemetry(t *testing.T) {
 	t.Parallel()
 	r := populated(t)

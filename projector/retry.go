@@ -42,8 +42,12 @@ func (r retrier) wait(ctx context.Context, attempt int) error { return wait(ctx,
 
 // wait pauses for base, doubled with every attempt up to 30 times that.
 func wait(ctx context.Context, base time.Duration, attempt int) error {
-	pause := min(base<<min(attempt, 5), 30*base)
-	timer := time.NewTimer(pause)
+	return Pause(ctx, min(base<<min(attempt, 5), 30*base))
+}
+
+// Pause waits for a time, or until the context ends, whose cause it returns then.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

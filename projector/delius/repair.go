@@ -16,6 +16,9 @@ type Damage struct {
 	// we left them, and as they are, by their numbers.
 	Contacts  map[int64]Damaged[ContactRow]
 	Addresses map[int64]Damaged[AddressRow]
+	// Addresses that stand on this person by such an alteration and are another's: their own
+	// person's repair brings them back.
+	MisplacedAddresses []int64
 	// Live second rows that nobody but a service or a copy can have made: of which row of ours.
 	CopiedContacts  []Copied[ContactRow]
 	CopiedAddresses []Copied[AddressRow]
@@ -57,6 +60,7 @@ func (d *differ) mend() {
 	if damage == nil {
 		return
 	}
+	d.have.Addresses = slices.DeleteFunc(slices.Clone(d.have.Addresses), func(r AddressRow) bool { return slices.Contains(damage.MisplacedAddresses, r.ID) })
 	for _, c := range damage.CopiedContacts {
 		c.Row.Deleted = true
 		d.have.Contacts = substitute(d.have.Contacts, c.Row, func(r *ContactRow) int64 { return r.ID })

@@ -71,6 +71,7 @@ type Finding struct {
 	URN      string
 	Row      int64 // contact_id or offender_address_id
 	Offender int64 // on whom the row stands, or stood
+	StandsOn int64 // on whom an address stands that was left on another
 
 	By          string    // who edited it, as Delius tells
 	At          time.Time // when

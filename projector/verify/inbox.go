@@ -143,7 +143,7 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 	}
 	found, err := look()
 	for err == nil && v.anyYoung(found, s.messages) {
-		if err = pause(ctx, v.o.Grace/50); err == nil {
+		if err = projector.Pause(ctx, v.o.Grace/50); err == nil {
 			found, err = look()
 		}
 	}

@@ -59,7 +59,7 @@ type Verifier struct {
 	verdict   Verdict
 	whole     bool                    // the inbox has what the stream has, so what it lacks is lost
 	touched   map[store.Referral]bool // with damage, or whose events were brought back
-	offenders map[int64]bool          // with damaged rows that are no booking's
+	offenders map[int64]bool          // with damaged rows that are no booking's, or with stray ones
 }
 
 // New makes a verification.
@@ -154,6 +154,9 @@ func (v *Verifier) note(f Finding) {
 		v.touched[f.Referral] = true
 	case f.Offender != 0:
 		v.offenders[f.Offender] = true
+	}
+	if f.StandsOn != 0 { // what the stray row did to this person's addresses
+		v.offenders[f.StandsOn] = true
 	}
 }
 
@@ -309,15 +312,4 @@ func (v *Verifier) recheck(ctx context.Context, selection *projector.Selection) 
 		all = append(all, found...)
 	}
 	return damaged(all), nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

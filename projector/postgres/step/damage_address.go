@@ -22,6 +22,13 @@ const sqlKnownAddresses = SQLAddressesOf + ` k
 	left join projection.address_fingerprint f on f.offender_address_id = k.id
 	left join delius.offender_address a on a.offender_address_id = k.id`
 
+// sqlAlteredOf picks the rows of the ledger that belong to these people, and those that stand
+// on them and were left on another.
+const sqlAlteredOf = "k.id in (select id from " + SQLAddressesOf + ` o
+	union all select a.offender_address_id from delius.offender_address a join projection.address_fingerprint f using (offender_address_id)
+		where a.offender_id = any ($3) and f.offender_id <> a.offender_id)
+	and ($2::bigint[] is null or true)`
+
 var (
 	sqlCopiedAddresses = "select " + rows.Addresses.List("d") + `, false, coalesce(s.code_value, ''), false, l.offender_address_id, l.booking
 		from projection.address l join delius.offender_address a using (offender_address_id) join delius.offender_address d on ` + SQLSecondAddress + `
@@ -71,8 +78,12 @@ func (l *loader) damagedAddresses(ctx context.Context, transaction pgx.Tx) error
 	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	altered, err := AlteredAddresses(ctx, transaction, l.fixed, "k.id in (select id from "+SQLAddressesOf+" o) and ($2::bigint[] is null or true)", referrals, users, offenders)
+	altered, err := AlteredAddresses(ctx, transaction, l.fixed, sqlAlteredOf, referrals, users, offenders)
 	for _, a := range altered {
+		if i, here := l.byOffender[a.Is.OffenderID]; here && a.Is.OffenderID != a.OffenderID {
+			on := l.subjects[i].Current.Damage
+			on.MisplacedAddresses = append(on.MisplacedAddresses, a.Is.ID)
+		}
 		if of := l.of(whose{a.Is.ID, a.Booking, a.OffenderID}); of != nil {
 			of.Addresses[a.Is.ID] = a.Damaged
 		}

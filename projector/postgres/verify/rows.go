@@ -187,6 +187,9 @@ func (l *Ledger) checkAddresses(ctx context.Context, transaction pgx.Tx, args []
 	for i := range rowsLeft {
 		r := &rowsLeft[i]
 		altered[r.Is.ID].Differences = differences(rows.Addresses.Differences(&r.Left, &r.Is))
+		if r.Is.OffenderID != r.OffenderID {
+			altered[r.Is.ID].StandsOn = r.Is.OffenderID
+		}
 	}
 	return append(found, twice...), err
 }
