@@ -79,9 +79,15 @@ type Applied struct {
 	People   []Decision // written, or found to need nothing
 	Deferred int        // people of whom somebody else has locked or changed something: still due
 	Skipped  bool       // somebody was locked by another: there is more to do
+	Inserted []Inserted
+}
 
-	Contacts  map[string]int64         // numbers of the contacts that were inserted, by their URNs
-	Addresses map[store.Referral]int64 // numbers of the address rows that were inserted, by their bookings
+// Inserted is a row that a step inserted, with the number that it got: the contact of a URN,
+// or the address row of a booking.
+type Inserted struct {
+	URN     string
+	Booking store.Referral
+	ID      int64
 }
 
 // Steps begins steps.

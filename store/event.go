@@ -174,11 +174,14 @@ func (e *Event) Header() map[string][]string {
 	return h
 }
 
-// Checksum is the SHA-256 of the body in hex.
-func (e *Event) Checksum() string {
+// Sum is the SHA-256 of the body, 32 bytes.
+func (e *Event) Sum() []byte {
 	sum := sha256.Sum256(e.Body)
-	return hex.EncodeToString(sum[:])
+	return sum[:]
 }
+
+// Checksum is Sum in hex.
+func (e *Event) Checksum() string { return hex.EncodeToString(e.Sum()) }
 
 // ParseEvent makes an Event of the subject, headers and body of a stored message.
 // It fails if an attribute is missing or malformed, if the subject and the headers
@@ -251,6 +254,7 @@ func encode(s string) string {
 // could never be put into the inbox and would be tried for ever.
 func decode(s string) (string, error) {
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {
 			b.WriteByte(s[i])

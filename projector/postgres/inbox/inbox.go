@@ -9,7 +9,6 @@ package inbox
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -157,8 +156,7 @@ func eventColumns(events []*store.Stored) []any {
 		crns[i], noms[i] = string(e.CRN), string(e.NOMS)
 		emitted[i], stored[i] = e.Emitted, e.Stored
 		occurred[i], received[i] = orNull(e.Occurred), orNull(e.Received)
-		sums[i], _ = hex.DecodeString(e.Checksum())
-		sources[i], bodies[i] = e.Source, e.Body
+		sources[i], sums[i], bodies[i] = e.Source, e.Sum(), e.Body
 	}
 	return append(placeColumns(events), crns, noms, emitted, occurred, received, stored, sources, sums, bodies)
 }

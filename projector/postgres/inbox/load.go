@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -39,7 +38,7 @@ func load(ctx context.Context, transaction pgx.Tx, messages []store.Stored) erro
 	if err != nil {
 		return err
 	}
-	rows := pgx.CopyFromSlice(len(absent), func(i int) ([]any, error) { return eventRow(absent[i]) })
+	rows := pgx.CopyFromSlice(len(absent), func(i int) ([]any, error) { return eventRow(absent[i]), nil })
 	if _, err := transaction.CopyFrom(ctx, pgx.Identifier{"projection", "event"}, eventNames, rows); err != nil {
 		return err
 	}
@@ -83,12 +82,11 @@ func lacking(ctx context.Context, transaction pgx.Tx, events []*store.Stored) ([
 }
 
 // eventRow is an event as a row of the inbox.
-func eventRow(e *store.Stored) ([]any, error) {
-	sum, err := hex.DecodeString(e.Checksum())
+func eventRow(e *store.Stored) []any {
 	return []any{
 		[16]byte(e.Referral), string(e.Type), e.ID, int64(e.Sequence), textOrNull(string(e.CRN)), textOrNull(string(e.NOMS)), //nolint:gosec // see put
-		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, sum, e.Body,
-	}, err
+		e.Emitted, orNull(e.Occurred), orNull(e.Received), e.Stored, e.Source, e.Sum(), e.Body,
+	}
 }
 
 // referralsOf are the referrals of events that are in the order of identity, each once.

@@ -62,9 +62,7 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 	if err := transaction.Commit(ctx); err != nil {
 		return projector.Applied{}, fmt.Errorf("committing %d people: %w", len(kept), tx.Translate(err))
 	}
-	applied := projector.Applied{People: kept, Deferred: len(decisions) - len(kept)}
-	applied.Contacts, applied.Addresses = w.numbers()
-	return applied, nil
+	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept), Inserted: w.inserted()}, nil
 }
 
 // Config is what every write needs.
@@ -256,17 +254,16 @@ func (w *writer) number(ctx context.Context) error {
 	return w.tx.SendBatch(ctx, &b).Close()
 }
 
-// numbers are what number gave to the rows to be inserted.
-func (w *writer) numbers() (map[string]int64, map[store.Referral]int64) {
-	contacts := make(map[string]int64, len(w.insertedContacts))
+// inserted are the rows that were inserted, with the numbers that they got.
+func (w *writer) inserted() []projector.Inserted {
+	all := make([]projector.Inserted, 0, len(w.insertedContacts)+len(w.insertedAddresses))
 	for i := range w.insertedContacts {
-		contacts[w.insertedContacts[i].row.URN] = w.insertedContacts[i].row.ID
+		all = append(all, projector.Inserted{URN: w.insertedContacts[i].row.URN, ID: w.insertedContacts[i].row.ID})
 	}
-	addresses := make(map[store.Referral]int64, len(w.insertedAddresses))
 	for i := range w.insertedAddresses {
-		addresses[w.insertedAddresses[i].applied.entry.Booking] = w.insertedAddresses[i].row.ID
+		all = append(all, projector.Inserted{Booking: w.insertedAddresses[i].applied.entry.Booking, ID: w.insertedAddresses[i].row.ID})
 	}
-	return contacts, addresses
+	return all
 }
 
 func draw(b *pgx.Batch, sequence string, n int, drawn func(i int, id int64)) {
