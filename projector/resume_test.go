@@ -255,6 +255,9 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 	r.exec(t, "alter index projection.address_fingerprint_offender rename to address_seal_offender")
 	r.exec(t, "alter table projection.address_term rename to address_memory")
 	r.exec(t, "alter table projection.rebuild drop column tally, add column changed bigint not null default 0")
+	for _, table := range []string{"contact", "address"} {
+		r.exec(t, "alter table projection."+table+" drop column placed_by, drop column placed_on")
+	}
 	r.exec(t, "update projection.schema_version set version = 2")
 	r.exec(t, "insert into projection.rebuild (worker, since, started, person, people, changed) select 'old', now(), now(), max(offender_id), 2, 2 from delius.offender")
 	require.NoError(t, postgres.Migrate(ctx, r.delius.Pool))

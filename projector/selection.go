@@ -45,6 +45,8 @@ func (s *Selection) Everyone() bool { return len(s.CRNs)+len(s.Referrals)+len(s.
 // nobody in Delius is a Person of its own, with a Cause.
 type Person struct {
 	delius.Ownership
+	Merged    []delius.Offender            // who were merged into this person
+	Via       map[store.Referral]store.CRN // what the events of a referral name, where that is one of these
 	Referrals []store.Referral
 	Events    []*delius.Event
 	Fresh     []Fresh // those of Events that were never applied

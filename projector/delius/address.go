@@ -66,7 +66,7 @@ func (a *addresses) own(wanted []Stay) []*stay {
 		s := &stay{Stay: &wanted[i]}
 		entry, known := a.ledger[s.Booking]
 		row := a.row(entry.AddressID)
-		switch elsewhere := row != nil && row.OffenderID != a.have.OffenderID; {
+		switch elsewhere := row != nil && !a.have.belongs(row.OffenderID, entry.Placed); {
 		case !known:
 		case elsewhere && !row.Deleted:
 			a.out.Parked = append(a.out.Parked, Parked{
@@ -245,6 +245,9 @@ func (a *addresses) recordApplied(s *stay) {
 		entry.Lines, entry.Start = s.Lines, s.Start
 	}
 	entry.Departure, entry.Events = s.departure, s.Hashes
+	if !s.row.Deleted || s.returns {
+		entry.Placed = a.have.place(s.row.OffenderID, entry.Placed)
+	}
 	was, known := a.ledger[s.Booking]
 	if !known || !entry.equal(&was) {
 		a.out.AppliedAddresses = append(a.out.AppliedAddresses, entry)
@@ -267,5 +270,5 @@ func (s *stay) differing() (fields []Field) {
 
 func (l *AppliedAddress) equal(o *AppliedAddress) bool {
 	return l.AddressID == o.AddressID && l.Lines == o.Lines && l.Start.Equal(o.Start) && l.Departure.Equal(o.Departure) &&
-		l.Provisional == o.Provisional && slices.Equal(l.Events, o.Events)
+		l.Placed == o.Placed && l.Provisional == o.Provisional && slices.Equal(l.Events, o.Events)
 }

@@ -36,7 +36,7 @@ func (a *addresses) claims(stays []*stay) []*claim {
 	for _, row := range a.rows {
 		_, owned := a.owners[row.ID]
 		isStay := owned && slices.ContainsFunc(stays, func(s *stay) bool { return s.row == row })
-		if !isStay && row.OffenderID == a.have.OffenderID && a.claiming(row) {
+		if !isStay && row.OffenderID == a.have.OffenderID && a.claiming(row) && !a.leaving(row) {
 			all = append(all, &claim{row: row, start: row.Start, known: row.Created})
 		}
 	}
@@ -51,6 +51,12 @@ func (a *addresses) claiming(row *AddressRow) bool {
 		return false
 	}
 	return row.Status == MainStatus || !row.End.IsZero() || a.hasAppliedTerm(row)
+}
+
+// leaving says whether a row is about to go to somebody who is a person of their own again.
+func (a *addresses) leaving(row *AddressRow) bool {
+	booking, owned := a.owners[row.ID]
+	return owned && a.have.leaving(a.ledger[booking].Placed)
 }
 
 // hasAppliedTerm says whether status and end still are what we last wrote.
@@ -211,7 +217,9 @@ func (a *addresses) write(c *claim, later []*claim) {
 	if c.stay != nil {
 		row.Lines, row.Start = c.stay.lines, c.stay.start
 		fields, returns = c.stay.fields, c.stay.returns
-		row.Deleted = was.Deleted && !returns
+		if row.Deleted = was.Deleted && !returns; !row.Deleted && was.OffenderID != a.have.OffenderID {
+			row.OffenderID, fields = a.have.OffenderID, append(fields, a.have.brought(was.OffenderID, c.stay.entry.Placed, keysOfStay(c.stay.Stay)))
+		}
 	}
 	applied.AddressID, applied.Open = row.ID, a.open(c.row)
 	switch changed := !c.term.equal(was.term()); {
@@ -277,6 +285,7 @@ func (a *addresses) insert(c *claim, applied AppliedTerm, status Field) {
 		Row: row,
 		Applied: AppliedAddress{
 			Booking: s.Booking, Lines: s.Lines, Start: s.Start, Departure: s.departure, Events: s.Hashes,
+			Placed: a.have.placedBy(s.Booking),
 		},
 		Fields: inserted([]Field{
 			{Name: "lines", To: s.lines.String(), Events: s.arrivedBy},

@@ -104,14 +104,14 @@ func (d *differ) adoptedDiffers(urn string, address int64, fields []Field) {
 
 // contact decides about one contact, given every row under its URN.
 func (d *differ) contact(c *Contact, rows []*ContactRow) {
+	entry, known := d.have.AppliedContacts[c.URN]
 	for _, row := range rows {
-		if !row.Deleted && row.OffenderID != d.have.OffenderID {
+		if !row.Deleted && !d.belongs(row, &entry) {
 			d.park(c, PersonChanged, "a live contact under this URN stands on another person: it has to be deleted there first")
 			return
 		}
 	}
-	entry, known := d.have.AppliedContacts[c.URN]
-	row := d.own(rows, entry.ContactID)
+	row := d.own(rows, &entry)
 	if row == nil {
 		switch {
 		case known && entry.stayedDeleted(c, rows):
@@ -136,17 +136,26 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 	d.updateContact(c, row, entry, fresh)
 }
 
-// own picks our row: the ledger's, if it stands on the right person; else the first
-// live one there. The first deleted one will do only where the ledger names none: what
+// belongs says whether a contact is this person's; see [Current.belongs].
+func (d *differ) belongs(row *ContactRow, entry *AppliedContact) bool {
+	placed := entry.Placed
+	if row.ID != entry.ContactID {
+		placed = Placed{}
+	}
+	return d.have.belongs(row.OffenderID, placed)
+}
+
+// own picks our row: the ledger's, if it is the right person's; else their first live
+// one. The first deleted one will do only where the ledger names none: what
 // was deleted here while ours was another row says nothing about this contact.
-func (d *differ) own(rows []*ContactRow, ledger int64) *ContactRow {
+func (d *differ) own(rows []*ContactRow, entry *AppliedContact) *ContactRow {
 	var best *ContactRow
 	for _, row := range rows {
 		switch {
-		case row.OffenderID != d.have.OffenderID:
-		case row.ID == ledger:
+		case !d.belongs(row, entry):
+		case row.ID == entry.ContactID:
 			return row
-		case row.Deleted && ledger != 0:
+		case row.Deleted && entry.ContactID != 0:
 		case best == nil,
 			best.Deleted && !row.Deleted,
 			best.Deleted == row.Deleted && row.ID < best.ID:
@@ -216,7 +225,7 @@ func (d *differ) insertContact(c *Contact) bool {
 		Kind: c.Kind, Row: row,
 		Applied: AppliedContact{
 			URN: c.URN, Referral: c.Referral, Notes: c.Notes, Description: c.Description, At: c.At,
-			Officer: c.Officer, Posting: posting, Events: c.Hashes,
+			Officer: c.Officer, Posting: posting, Events: c.Hashes, Placed: d.have.placedBy(c.Referral),
 		},
 		Fields: inserted([]Field{
 			{Name: "notes", To: c.Notes, Events: c.keys()},
@@ -304,6 +313,12 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry AppliedContact
 			m.fields = append(m.fields, returned(c.latest()))
 		}
 	}
+	if !m.row.Deleted {
+		if was.OffenderID != d.have.OffenderID {
+			m.row.OffenderID, m.fields = d.have.OffenderID, append(m.fields, d.have.brought(was.OffenderID, entry.Placed, c.keys()))
+		}
+		entry.Placed = d.have.place(was.OffenderID, entry.Placed)
+	}
 	if len(m.fields) > 0 {
 		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: c.Kind, Row: m.row, Was: *was, Fields: m.fields})
 		d.conflicts(c.URN, 0, m.fields)
@@ -322,7 +337,7 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry AppliedContact
 
 func (l *AppliedContact) equal(o *AppliedContact) bool {
 	return l.ContactID == o.ContactID && l.Notes == o.Notes && l.Description == o.Description && l.At.Equal(o.At) &&
-		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Baseless == o.Baseless && l.Deleted == o.Deleted && slices.Equal(l.Events, o.Events)
+		l.Officer == o.Officer && l.Posting.same(o.Posting) && l.Placed == o.Placed && l.Baseless == o.Baseless && l.Deleted == o.Deleted && slices.Equal(l.Events, o.Events)
 }
 
 // differing are the fields in which a row that was adopted says otherwise than its events,

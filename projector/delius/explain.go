@@ -69,7 +69,7 @@ func (d *differ) explainContact(c *Contact) Explained {
 		}
 	}
 	entry, known := d.have.AppliedContacts[c.URN]
-	row := d.own(rows, entry.ContactID)
+	row := d.own(rows, &entry)
 	out := Explained{Item: Item{c.Referral, c.URN}}
 	values := c.values()
 	if row == nil {

@@ -109,6 +109,7 @@ type AppliedContact struct {
 	Officer     Officer
 	Posting     Posting // codes that the officer stood for
 
+	Placed   Placed  // how the row came to its person, if over a merge
 	Baseless bool    // adopted while no base event of the contact had come
 	Deleted  bool    // the row was soft-deleted when it was last looked at
 	Events   []int64 // hashes of the events it was folded from, sorted
@@ -123,6 +124,7 @@ type AppliedAddress struct {
 	Start     time.Time
 	Departure time.Time // the stay's own; zero is none
 
+	Placed      Placed  // how the row came to its person, if over a merge
 	Provisional bool    // adopted for a booking whose base arrival had not come
 	Events      []int64 // hashes of the events it was folded from, sorted
 }
@@ -172,6 +174,9 @@ func (r *References) status(code string) int64 {
 type Current struct {
 	Ownership
 	Manager *Posting // the person's active manager; nil if there is none
+
+	Merged []Offender                   // who were merged into this person
+	Via    map[store.Referral]store.CRN // what the events of a referral name, where that is one of these
 
 	Contacts  []ContactRow // under the URN of any of the person's contacts, on whomever
 	Addresses []AddressRow // of the person, and those that the ledger names for the person's bookings

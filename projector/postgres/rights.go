@@ -30,7 +30,7 @@ func rights() []right {
 	}
 	for _, table := range []string{
 		"user_", "business_interaction", "r_contact_type", "r_reference_data_master", "r_standard_reference_list",
-		"probation_area", "team", "staff", "staff_team", "offender", "offender_manager", "contact", "offender_address",
+		"probation_area", "team", "staff", "staff_team", "offender", "offender_manager", "additional_identifier", "contact", "offender_address",
 	} {
 		all = append(all, right{"SELECT", "delius." + table, ""})
 	}

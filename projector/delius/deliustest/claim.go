@@ -74,7 +74,7 @@ func (t *Twin) claims(person Offender, stays []*stay) []claim {
 	for _, a := range t.byPerson[person.CRN] {
 		ours, _ := t.remembered(a)
 		was := a.Status == Previous && (!a.End.IsZero() || ours)
-		if !owned[a] && !a.Deleted && (a.Status == Main || was) {
+		if !owned[a] && !a.Deleted && (a.Status == Main || was) && !t.leaving(person, a) {
 			left := t.tenancies[t.owner[a.ID]].departure // of a booking that is somebody else's by now
 			all = append(all, claim{row: a, start: a.Start, known: a.Created, end: left})
 		}

@@ -15,6 +15,15 @@ type entry struct {
 	codes   codes // what the row shows while its officer is the one applied
 	unbased bool  // the row was adopted while no base event was known
 	deleted bool  // the row was soft-deleted when it was last looked at
+	placed  placed
+}
+
+// placed is how a contact came to where it stands: known of the ledger's row.
+func (t *Twin) placedContact(row *Contact) placed {
+	if ledger := t.ledger[row.URN]; ledger.row == row.ID {
+		return ledger.placed
+	}
+	return placed{}
 }
 
 // contact brings the contact under one URN to what its events say, or returns the
@@ -76,7 +85,7 @@ func (t *Twin) goneDeleted(urn string) bool {
 // standsElsewhere says whether somebody else has a live row under the URN.
 func (t *Twin) standsElsewhere(person Offender, urn string) bool {
 	for _, row := range t.byURN[urn] {
-		if row.CRN != person.CRN && !row.Deleted {
+		if !row.Deleted && !t.theirs(person, row.CRN, t.placedContact(row)) {
 			return true
 		}
 	}
@@ -92,7 +101,7 @@ func (t *Twin) ours(person Offender, urn string) (*Contact, entry) {
 	var live, deleted []*Contact
 	for _, row := range t.byURN[urn] {
 		switch {
-		case row.CRN != person.CRN:
+		case !t.theirs(person, row.CRN, t.placedContact(row)):
 		case moved && row.ID == ledger.row:
 			return row, ledger
 		case row.Deleted:
@@ -129,7 +138,7 @@ func (t *Twin) insert(person Offender, urn string, events []*event) (cause strin
 		Notes: want.notes, Sensitive: kindOf.Sensitive,
 		CreatedBy: kind.user, UpdatedBy: kind.user,
 	})
-	t.ledger[urn] = entry{row: row.ID, applied: want, codes: who}
+	t.ledger[urn] = entry{row: row.ID, applied: want, codes: who, placed: t.inserted(person, events[0].Referral)}
 	return ""
 }
 
@@ -148,6 +157,13 @@ func adoption(row *Contact, events []*event) entry {
 func (t *Twin) update(person Offender, row *Contact, ledger entry, want shown, user string) (cause string) {
 	if want.equal(ledger.applied) {
 		ledger.deleted = row.Deleted
+		if !row.Deleted {
+			ledger.placed = t.home(person, row.CRN, ledger.placed)
+			if row.CRN != person.CRN {
+				row.CRN, row.UpdatedBy = person.CRN, user
+				row.Version++
+			}
+		}
 		t.ledger[row.URN] = ledger
 		return ""
 	}
@@ -161,7 +177,7 @@ func (t *Twin) update(person Offender, row *Contact, ledger entry, want shown, u
 	if row.Deleted {
 		t.conflict(row.URN, "deleted", "yes")
 	}
-	next.Deleted = false
+	next.Deleted, next.CRN = false, person.CRN
 	if want.notes != ledger.applied.notes {
 		next.Notes = changedNotes(row.Notes, ledger.applied.notes, want.notes)
 	}
@@ -174,12 +190,13 @@ func (t *Twin) update(person Offender, row *Contact, ledger entry, want shown, u
 	if want.officer != ledger.applied.officer {
 		t.changeOfficer(&next, ledger, who)
 	}
+	at := t.home(person, row.CRN, ledger.placed)
 	if next != *row {
 		next.Version++
 		next.UpdatedBy = user
 		*row = next
 	}
-	t.ledger[row.URN] = entry{row: row.ID, applied: want, codes: who, unbased: ledger.unbased}
+	t.ledger[row.URN] = entry{row: row.ID, applied: want, codes: who, unbased: ledger.unbased, placed: at}
 	return ""
 }
 

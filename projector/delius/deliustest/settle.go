@@ -63,7 +63,7 @@ func (t *Twin) write(person Offender, c *claim, now time.Time) {
 	}
 	next := *c.row
 	if c.stay != nil {
-		t.changeStay(&next, c.stay)
+		t.changeStay(person, &next, c.stay)
 	}
 	settled := c.row.Deleted || next.Status != c.status || !next.End.Equal(c.until)
 	if settled {
@@ -81,7 +81,12 @@ func (t *Twin) write(person Offender, c *claim, now time.Time) {
 	if settled || own && !ever {
 		t.memory[next.ID] = written{next.Status, next.End, own, t.unended(c.row)}
 	}
+	from := c.row.CRN
+	next.CRN = from
 	*c.row = next
+	if c.stay != nil && from != person.CRN {
+		t.bring(c.row, person.CRN)
+	}
 }
 
 // moveIn adds the row of a stay.
@@ -95,12 +100,13 @@ func (t *Twin) moveIn(person Offender, c *claim, now time.Time) {
 	t.memory[c.row.ID] = written{status: c.status, end: c.until, open: true}
 	t.let(c.stay.id, tenancy{
 		row: c.row.ID, lines: c.stay.place(), start: c.stay.start(), departure: c.stay.departure(),
+		placed: t.inserted(person, c.stay.id),
 	})
 }
 
 // changeStay is the three-way merge of what only a stay's own row shows: its lines and
 // its start. A row that was deleted returns.
-func (t *Twin) changeStay(next *Address, s *stay) {
+func (t *Twin) changeStay(person Offender, next *Address, s *stay) {
 	l, stands := s.ledger, next.place()
 	if want := s.place(); want != l.lines && want != stands {
 		if stands != l.lines {
@@ -118,7 +124,8 @@ func (t *Twin) changeStay(next *Address, s *stay) {
 		t.conflict(s.id.String(), "deleted", "yes")
 		next.Deleted = false
 	}
-	t.tenancies[s.id] = tenancy{l.row, s.place(), s.start(), s.departure(), l.eliminated}
+	t.tenancies[s.id] = tenancy{l.row, s.place(), s.start(), s.departure(), l.eliminated, t.home(person, next.CRN, l.placed)}
+	next.CRN = person.CRN
 }
 
 func (c *claim) subject() string {

@@ -45,6 +45,7 @@ type tenancy struct {
 	lines            place
 	start, departure time.Time // departure is zero where the stay had not ended
 	eliminated       bool      // the row was found by elimination, for want of a base arrival
+	placed           placed
 }
 
 // stay is a booking that has, takes or needs an address row.
@@ -150,9 +151,9 @@ func (t *Twin) find(person Offender, s *stay) (elsewhere bool) {
 	}
 	row := t.addresses[ledger.row]
 	switch {
-	case row != nil && row.CRN != person.CRN && !row.Deleted:
+	case row != nil && !row.Deleted && !t.theirs(person, row.CRN, ledger.placed):
 		return true
-	case row == nil, row.CRN != person.CRN:
+	case row == nil, !t.theirs(person, row.CRN, ledger.placed):
 		s.moved = true
 	case ledger.eliminated && s.based:
 		delete(t.tenancies, s.id)

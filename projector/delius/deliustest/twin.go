@@ -197,11 +197,13 @@ func (t *Twin) look(person Offender, now time.Time) {
 
 // of lists the referrals of a person, by id.
 func (t *Twin) of(person Offender) []*referral {
-	all := maps.Clone(t.named[identity{crn: person.CRN}])
-	if only, cause := t.world.person(identity{noms: person.NOMS}); cause == "" && only.ID == person.ID {
-		if all == nil {
-			all = map[store.Referral]bool{}
+	all := map[store.Referral]bool{}
+	for _, o := range t.world.offenders {
+		if t.world.namesOf(o.CRN, person) {
+			maps.Copy(all, t.named[identity{crn: o.CRN}])
 		}
+	}
+	if only, cause := t.world.person(identity{noms: person.NOMS}); cause == "" && only.ID == person.ID {
 		maps.Copy(all, t.named[identity{noms: person.NOMS}])
 	}
 	return t.inOrder(maps.Keys(all))

@@ -23,6 +23,7 @@ type Offender struct {
 	CRN         store.CRN
 	NOMS        store.NOMS
 	SoftDeleted bool
+	MergedInto  store.CRN // of one who is soft-deleted: what the latest MTCRN says
 }
 
 // Manager is the officer that a person was allocated to. Of several that are active
@@ -91,10 +92,10 @@ func (t *Twin) AddOffender(o Offender) {
 		delete(w.byNOMS[old.NOMS], old.ID)
 	}
 	w.offenders[o.ID] = o
+	w.byCRN[o.CRN] = o.ID
 	if o.SoftDeleted {
 		return
 	}
-	w.byCRN[o.CRN] = o.ID
 	if w.byNOMS[o.NOMS] == nil {
 		w.byNOMS[o.NOMS] = map[int64]bool{}
 	}
@@ -133,8 +134,8 @@ func (w *reference) people() []Offender {
 // person finds who an identity names, or the cause of parking.
 func (w *reference) person(who identity) (Offender, string) {
 	if who.crn != "" {
-		if id, ok := w.byCRN[who.crn]; ok {
-			return w.offenders[id], ""
+		if o, ok := w.names(who.crn); ok {
+			return o, ""
 		}
 		return Offender{}, PersonNotFound
 	}

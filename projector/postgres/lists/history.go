@@ -22,7 +22,9 @@ func (l *Lists) PersonHistory(ctx context.Context, crn store.CRN) (inspect.Histo
 	if err != nil {
 		return inspect.History{}, err
 	}
-	history, err := l.history(ctx, naming, func(p *projector.Person) bool { return p.CRN == crn })
+	history, err := l.history(ctx, naming, func(p *projector.Person) bool {
+		return p.CRN == crn || slices.ContainsFunc(p.Merged, func(o delius.Offender) bool { return o.CRN == crn })
+	})
 	if err == nil && len(history.Events) == 0 {
 		err = fmt.Errorf("%w of %s", inspect.ErrNoHistory, crn)
 	}
@@ -53,7 +55,7 @@ func (l *Lists) history(ctx context.Context, referrals []store.Referral, meant f
 	var who projector.Person
 	for _, p := range look.People() {
 		if meant(&p) {
-			who.Ownership = p.Ownership
+			who.Ownership, who.Merged, who.Via = p.Ownership, p.Merged, p.Via
 			who.Referrals = append(who.Referrals, p.Referrals...)
 			who.Events = append(who.Events, p.Events...)
 			who.Marks = append(who.Marks, p.Marks...)

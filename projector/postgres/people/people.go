@@ -1,16 +1,14 @@
 // Package people knows whom events name and who that is in Delius: who there is to
 // reconcile, of which referrals, and who rebuilds them.
 //
-// Whom a name means is asked of the database in this package alone: named, [QueueOffenders],
-// [SQLReferralsNaming] and what is made of them. That gives candidates; whose a referral is in
+// Whom a name means is asked of the database in this package alone: named, family, [LookUp],
+// [SQLReferralsNaming], [SQLReferralsOf] and what is made of them. That gives candidates; whose a referral is in
 // the end [casdelius/projector/delius.Owner] decides from all of its events.
 package people
 
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,11 +23,14 @@ type People struct{ DB *tx.DB }
 
 // named are the offenders whom events name, each with the referrals of these events, as a
 // source w. Some come twice: by their CRN and by their NOMS number. Whoever is soft-deleted
-// is nobody.
+// is nobody, but that a CRN of somebody who was merged away names whom it leads to.
 const named = `(
 	select o.offender_id, i.referral from delius.offender o join projection.identity i on i.crn = o.crn where i.crn <> '' and o.soft_deleted = 0
 	union all
 	select o.offender_id, i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number where i.noms <> '' and o.soft_deleted = 0
+	union all
+	select o.offender_id, i.referral from ` + merged + ` join delius.offender o on o.crn = m.into_crn and o.soft_deleted = 0
+		join projection.identity i on i.crn = m.crn
 ) w`
 
 // SQLReferralsNaming are the referrals that name people by any of the CRNs $1 and NOMS numbers
@@ -37,58 +38,6 @@ const named = `(
 const SQLReferralsNaming = `
 	select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
 	union select referral from projection.identity where noms = any ($2::bpchar[]) and noms <> ''`
-
-// Names are CRNs and NOMS numbers to look up.
-type Names struct {
-	crns map[store.CRN]bool
-	noms map[store.NOMS]bool
-}
-
-// Add adds names.
-func (n *Names) Add(crns []store.CRN, noms []store.NOMS) {
-	if n.crns == nil {
-		n.crns, n.noms = map[store.CRN]bool{}, map[store.NOMS]bool{}
-	}
-	for _, crn := range crns {
-		n.crns[crn] = true
-	}
-	for _, number := range noms {
-		n.noms[number] = true
-	}
-}
-
-// Without takes out the names that others has.
-func (n *Names) Without(others *Names) {
-	maps.DeleteFunc(n.crns, func(crn store.CRN, _ bool) bool { return others.crns[crn] })
-	maps.DeleteFunc(n.noms, func(noms store.NOMS, _ bool) bool { return others.noms[noms] })
-}
-
-// Empty says whether there are none.
-func (n *Names) Empty() bool { return len(n.crns)+len(n.noms) == 0 }
-
-// Whether the offenders that are looked up are locked, too: those who can be had at once.
-const (
-	Looking = ""
-	Locking = " for no key update skip locked"
-)
-
-// QueueOffenders looks up who has any of these names.
-func QueueOffenders(b *pgx.Batch, n *Names, locking string, found func(delius.Offender)) {
-	query := `select offender_id, crn, coalesce(noms_number, ''), soft_deleted <> 0 from delius.offender
-		where (crn = any ($1::bpchar[]) or noms_number = any ($2::bpchar[]))`
-	if locking != Looking {
-		query += " and soft_deleted = 0" // nobody's rows are written for whoever is nobody
-	}
-	b.Queue(query+locking,
-		slices.Sorted(maps.Keys(n.crns)), slices.Sorted(maps.Keys(n.noms))).Query(func(rows pgx.Rows) error {
-		var o delius.Offender
-		_, err := pgx.ForEachRow(rows, []any{&o.ID, &o.CRN, &o.NOMS, &o.Deleted}, func() error {
-			found(o)
-			return nil
-		})
-		return err
-	})
-}
 
 // OffendersAfter implements projector.People.
 func (p *People) OffendersAfter(ctx context.Context, after int64) ([]int64, error) {
@@ -105,8 +54,7 @@ func (p *People) DueUpTo(ctx context.Context, last int64) ([]store.Referral, err
 
 // ReferralsOf implements projector.People.
 func (p *People) ReferralsOf(ctx context.Context, offenders []int64) ([]store.Referral, error) {
-	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "listing the referrals of people",
-		"select distinct referral from "+named+" where offender_id = any ($1) order by 1", offenders)
+	return tx.Collect[store.Referral](ctx, p.DB.LookMany, "listing the referrals of people", SQLReferralsOf("$1")+" order by 1", offenders)
 }
 
 // Unowned implements projector.People.
@@ -115,18 +63,19 @@ func (p *People) Unowned(ctx context.Context) ([]store.Referral, error) {
 		"select distinct referral from projection.event except select referral from "+named+" order by 1")
 }
 
-// sqlNaming are the referrals whose events name any of the CRNs $1, or the person whose it is.
-const sqlNaming = `
-	select referral from projection.identity where crn = any ($1::bpchar[]) and crn <> ''
+// sqlNaming are the referrals whose events name any of the CRNs $1, or the person whose it is,
+// over merges too.
+var sqlNaming = `
+	select i.referral from ` + family("unnest($1::text[])") + ` join projection.identity i on i.crn = f.crn where i.crn <> ''
 	union
-	select i.referral from delius.offender o join projection.identity i on i.noms = o.noms_number
-	where o.crn = any ($1::bpchar[]) and o.soft_deleted = 0 and i.noms <> ''`
+	select i.referral from ` + family("unnest($1::text[])") + ` join delius.offender o on o.crn = f.crn and o.soft_deleted = 0
+		join projection.identity i on i.noms = o.noms_number where i.noms <> ''`
 
 // sqlMentioning are those, and all whose events mention the CRNs or their numbers although
 // that was forgotten, or never had an effect. It reads the whole inbox.
-const sqlMentioning = sqlNaming + `
+var sqlMentioning = sqlNaming + `
 	union
-	select referral from projection.event where crn = any ($1::bpchar[])
+	select e.referral from projection.event e where e.crn = any (array(select crn::bpchar from ` + family("unnest($1::text[])") + `))
 	union
 	select e.referral from delius.offender o join projection.event e on e.noms = o.noms_number where o.crn = any ($1::bpchar[])`
 
@@ -148,7 +97,8 @@ func (p *People) WithEvents(ctx context.Context, referrals []store.Referral) ([]
 // OffendersOf implements verify.Finder. Whoever is soft-deleted is among them: rows of the
 // ledger may stand there.
 func (p *People) OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, error) {
-	return tx.Collect[int64](ctx, p.DB.LookMany, "looking for people", "select offender_id from delius.offender where crn = any ($1::bpchar[]) order by 1", crns)
+	return tx.Collect[int64](ctx, p.DB.LookMany, "looking for people",
+		"select distinct o.offender_id from "+family("unnest($1::text[])")+" join delius.offender o on o.crn = f.crn order by 1", crns)
 }
 
 // Owners works out whose each of some referrals is, by all of its events that have an effect.
@@ -174,9 +124,7 @@ func (p *People) Owners(ctx context.Context, referrals []store.Referral) (map[st
 		}
 	}
 	var offenders delius.Offenders
-	var b pgx.Batch
-	QueueOffenders(&b, &all, Looking, offenders.Add)
-	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
+	if err := LookUp(ctx, transaction, &all, offenders.Add, nil); err != nil {
 		return nil, fmt.Errorf("looking for people: %w", tx.Translate(err))
 	}
 	owners := make(map[store.Referral]delius.Ownership, len(referrals))

@@ -33,10 +33,10 @@ func (d Delius) World(ctx context.Context) (deliustest.World, error) {
 		query string
 		scan  func(pgx.Rows) error
 	}{
-		{"select offender_id, crn, coalesce(noms_number, ''), soft_deleted = 1 from delius.offender", func(r pgx.Rows) error {
+		{selectOffenders, func(r pgx.Rows) error {
 			var o deliustest.Offender
 			defer func() { w.Offenders = append(w.Offenders, o) }()
-			return r.Scan(&o.ID, &o.CRN, &o.NOMS, &o.SoftDeleted)
+			return r.Scan(&o.ID, &o.CRN, &o.NOMS, &o.SoftDeleted, &o.MergedInto)
 		}},
 		{`select m.offender_manager_id, m.offender_id, a.code, t.code, s.officer_code, m.active_flag = 1, m.soft_deleted = 1
 			from delius.offender_manager m join delius.probation_area a using (probation_area_id)

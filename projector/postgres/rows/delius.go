@@ -6,7 +6,7 @@ import "casdelius/projector/delius"
 var Contacts = Table[delius.ContactRow]{"delius.contact", []Column[delius.ContactRow]{
 	{"contact_id", "bigint", false, false, func(r *delius.ContactRow) any { return &r.ID }},
 	{"row_version", "bigint", false, true, func(r *delius.ContactRow) any { return &r.Version }},
-	{"offender_id", "bigint", true, false, func(r *delius.ContactRow) any { return &r.OffenderID }},
+	{"offender_id", "bigint", true, true, func(r *delius.ContactRow) any { return &r.OffenderID }},
 	{"contact_type_id", "bigint", true, false, func(r *delius.ContactRow) any { return &r.TypeID }},
 	{"description", "text", true, true, func(r *delius.ContactRow) any { return &r.Description }},
 	{"contact_date", "date", true, true, func(r *delius.ContactRow) any { return &r.Date }},
@@ -30,7 +30,7 @@ var Contacts = Table[delius.ContactRow]{"delius.contact", []Column[delius.Contac
 // Addresses is Delius's table of addresses.
 var Addresses = Table[delius.AddressRow]{"delius.offender_address", []Column[delius.AddressRow]{
 	{"offender_address_id", "bigint", false, false, func(r *delius.AddressRow) any { return &r.ID }},
-	{"offender_id", "bigint", true, false, func(r *delius.AddressRow) any { return &r.OffenderID }},
+	{"offender_id", "bigint", true, true, func(r *delius.AddressRow) any { return &r.OffenderID }},
 	{"address_type_id", "bigint", true, false, func(r *delius.AddressRow) any { return &r.TypeID }},
 	{"address_status_id", "bigint", true, true, func(r *delius.AddressRow) any { return &r.StatusID }},
 	{"building_name", "text", true, true, func(r *delius.AddressRow) any { return &r.Lines.Building }},

@@ -19,6 +19,8 @@ var AppliedContacts = Table[delius.AppliedContact]{"projection.contact", []Colum
 	{"baseless", "boolean", false, false, func(l *delius.AppliedContact) any { return &l.Baseless }},
 	{"deleted", "boolean", false, false, func(l *delius.AppliedContact) any { return &l.Deleted }},
 	{"events", "bigint[]", false, false, func(l *delius.AppliedContact) any { return &l.Events }},
+	{"placed_by", "text", false, false, func(l *delius.AppliedContact) any { return (*string)(&l.Placed.By) }},
+	{"placed_on", "bigint", false, false, func(l *delius.AppliedContact) any { return &l.Placed.On }},
 }}
 
 // AppliedAddresses is what was last applied to the address of each stay.
@@ -35,6 +37,8 @@ var AppliedAddresses = Table[delius.AppliedAddress]{"projection.address", []Colu
 	{"departure", "date", true, false, func(l *delius.AppliedAddress) any { return &l.Departure }},
 	{"provisional", "boolean", false, false, func(l *delius.AppliedAddress) any { return &l.Provisional }},
 	{"events", "bigint[]", false, false, func(l *delius.AppliedAddress) any { return &l.Events }},
+	{"placed_by", "text", false, false, func(l *delius.AppliedAddress) any { return (*string)(&l.Placed.By) }},
+	{"placed_on", "bigint", false, false, func(l *delius.AppliedAddress) any { return &l.Placed.On }},
 }}
 
 // AppliedTerms is the status and end that were last written to each address row.

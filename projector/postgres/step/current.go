@@ -80,7 +80,7 @@ func newLoader(fixed *rows.Fixed, subjects []projector.Subject) *loader {
 	for i := range subjects {
 		p := &subjects[i].Person
 		subjects[i].Current = delius.Current{
-			Ownership:       p.Ownership,
+			Ownership: p.Ownership, Merged: p.Merged, Via: p.Via,
 			AppliedContacts: map[string]delius.AppliedContact{}, AppliedAddresses: map[store.Referral]delius.AppliedAddress{},
 			AppliedTerms: map[int64]delius.AppliedTerm{},
 		}
@@ -180,7 +180,9 @@ var (
 		where l.booking = any ($2) or l.offender_address_id = any (array(
 			select offender_address_id from delius.offender_address where offender_id = any ($1)))`
 	sqlAppliedTerms = "select " + rows.AppliedTerms.List("t") + ` from projection.address_term t
-		where offender_address_id = any (array(select offender_address_id from delius.offender_address where offender_id = any ($1)))`
+		where offender_address_id = any (array(
+			select offender_address_id from delius.offender_address where offender_id = any ($1)
+			union select offender_address_id from projection.address where booking = any ($2)))`
 )
 
 func (l *loader) queueAddresses(b *pgx.Batch) {
@@ -196,7 +198,7 @@ func (l *loader) queueAddresses(b *pgx.Batch) {
 			l.applied = append(l.applied, a)
 		})
 	})
-	b.Queue(sqlAppliedTerms, l.offenders()).Query(func(found pgx.Rows) error {
+	b.Queue(sqlAppliedTerms, l.offenders(), l.referrals()).Query(func(found pgx.Rows) error {
 		return each(found, rows.AppliedTerms.Targets, func(t delius.AppliedTerm) { l.terms[t.AddressID] = t })
 	})
 }
@@ -215,7 +217,7 @@ func (l *loader) disownContacts() {
 		c := &l.subjects[i].Current
 		c.Contacts = slices.DeleteFunc(c.Contacts, func(r delius.ContactRow) bool {
 			urn, known := urns[r.ID]
-			return known && urn != r.URN && r.OffenderID == c.OffenderID
+			return known && urn != r.URN && (r.OffenderID == c.OffenderID || slices.ContainsFunc(c.Merged, func(o delius.Offender) bool { return o.ID == r.OffenderID }))
 		})
 	}
 }

@@ -23,7 +23,8 @@ type history struct {
 	events   []*delius.Event
 	fresh    []projector.Fresh
 	marks    []int64
-	parked   bool // known only where one looks
+	parked   bool    // known only where one looks
+	placed   []int64 // on whom rows of it were put over a merge
 }
 
 // addTo makes the referral one of a person's.
@@ -46,10 +47,12 @@ func sqlHistories(dry bool) string {
 	}
 	return `
 		with mine as materialized (
-			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked
+			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked, array(
+				select placed_on from projection.contact c where c.referral = u.referral and c.placed_by <> ''
+				union select placed_on from projection.address a where a.booking = u.referral and a.placed_by <> '') as placed
 			from (` + people.SQLReferralsNaming + ` union select unnest($3::uuid[])) u
 		)
-		select m.referral, m.marks, m.parked, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
+		select m.referral, m.marks, m.parked, m.placed, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
 		from mine m left join projection.event e using (referral)`
 }
@@ -70,17 +73,17 @@ func (s *Step) histories(ctx context.Context, selected map[store.Referral]*names
 	}
 	all := map[store.Referral]*history{}
 	var e store.Event
-	var marks []int64
+	var marks, placed []int64
 	var eventType, id *string
 	var sequence *int64
 	var emitted, stored *time.Time
 	var parked, fresh bool
 	_, err = pgx.ForEachRow(rows, []any{
-		&e.Referral, &marks, &parked, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh,
+		&e.Referral, &marks, &parked, &placed, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh,
 	}, func() error {
 		h := all[e.Referral]
 		if h == nil {
-			h = &history{referral: e.Referral, marks: slices.Clone(marks), parked: parked}
+			h = &history{referral: e.Referral, marks: slices.Clone(marks), parked: parked, placed: slices.Clone(placed)}
 			all[e.Referral] = h
 		}
 		if sequence == nil {

@@ -112,7 +112,7 @@ func (s *Step) load(ctx context.Context) error {
 		return err
 	}
 	index := newOffenderIndex(selected)
-	if err := s.lockOffenders(ctx, index); err != nil {
+	if err := s.lookUp(ctx, index, &index.asked, true); err != nil {
 		return err
 	}
 	if err := s.lockUnowned(ctx, selected, index); err != nil {
@@ -195,20 +195,21 @@ func (o *offenderIndex) named(n *names) (ids []int64) {
 	return ids
 }
 
-// lockOffenders locks the offenders whom the selected referrals name, and looks all of them
-// up, locked or not.
-func (s *Step) lockOffenders(ctx context.Context, index *offenderIndex) error {
-	var b pgx.Batch
-	if !s.how.DryRun {
-		people.QueueOffenders(&b, &index.asked, people.Locking, func(o delius.Offender) { index.locked[o.ID] = o })
-	}
-	people.QueueOffenders(&b, &index.asked, people.Looking, func(o delius.Offender) {
-		index.Add(o)
-		if s.how.DryRun && !o.Deleted {
-			index.locked[o.ID] = o
+// lookUp looks names up. Who could be locked is the step's, and whoever is found where it
+// only looks.
+func (s *Step) lookUp(ctx context.Context, index *offenderIndex, names *people.Names, locking bool) error {
+	lock := func(o delius.Offender) { index.locked[o.ID] = o }
+	if s.how.DryRun || !locking {
+		found := index.Add
+		if locking {
+			found = func(o delius.Offender) {
+				index.Add(o)
+				lock(o)
+			}
 		}
-	})
-	return s.tx.SendBatch(ctx, &b).Close()
+		return people.LookUp(ctx, s.tx, names, found, nil)
+	}
+	return people.LookUp(ctx, s.tx, names, index.Add, lock)
 }
 
 // lockUnowned keeps out of the step the selected referrals of nobody in Delius that another
@@ -248,23 +249,33 @@ func (s *Step) lookUpNamed(ctx context.Context, histories []history, index *offe
 	if more.Without(&index.asked); more.Empty() {
 		return nil
 	}
-	var b pgx.Batch
-	people.QueueOffenders(&b, &more, people.Looking, index.Add)
-	return s.tx.SendBatch(ctx, &b).Close()
+	return s.lookUp(ctx, index, &more, false)
 }
 
 // ownedReferral is a referral that is the step's, and whose it is.
 type ownedReferral struct {
 	history
 	delius.Ownership
-	alsoNamed []int64 // whom its events named besides, and who is not locked
+	merged    []delius.Offender // who were merged into the owner
+	alsoNamed []int64           // whom it concerns besides, and who is not locked
+}
+
+// concerns are all whom a referral concerns: whom its events named, who were merged into its
+// owner, and on whom rows of it were put over a merge.
+func (o *ownedReferral) concerns(index *offenderIndex) []int64 {
+	ids := append(index.named(&o.names), o.placed...)
+	for _, away := range o.merged {
+		ids = append(ids, away.ID)
+	}
+	return ids
 }
 
 // assignOwners works out whose each referral is. Referrals of people who are locked go to
 // them; a selected referral whose owner is nobody in Delius is a person of its own.
 //
 // Whoever has a referral that ever named somebody else is left out unless that one is
-// locked as well: a step that has read fewer of its events may be writing it there.
+// locked as well: a step that has read fewer of its events may be writing it there. So it is
+// with whoever was merged into the owner, and on whom rows stand that a merge has brought.
 func (s *Step) assignOwners(ctx context.Context, selected map[store.Referral]*names, histories []history, index *offenderIndex) error {
 	var all []ownedReferral
 	var alsoNamed []int64
@@ -273,8 +284,8 @@ func (s *Step) assignOwners(ctx context.Context, selected map[store.Referral]*na
 		_, isLocked := index.locked[owner.OffenderID]
 		switch {
 		case isLocked, owner.Cause != "" && selected[h.referral] != nil:
-			owned := ownedReferral{history: h, Ownership: owner}
-			owned.alsoNamed = slices.DeleteFunc(index.named(&h.names), func(id int64) bool { _, had := index.locked[id]; return had })
+			owned := ownedReferral{history: h, Ownership: owner, merged: index.Merged(owner.OffenderID)}
+			owned.alsoNamed = slices.DeleteFunc(owned.concerns(index), func(id int64) bool { _, had := index.locked[id]; return had })
 			all, alsoNamed = append(all, owned), append(alsoNamed, owned.alsoNamed...)
 		case selected[h.referral] != nil:
 			s.skipped = true
@@ -311,6 +322,17 @@ func (s *Step) lockAlsoNamed(ctx context.Context, ids []int64) (map[int64]bool, 
 	return locked, err
 }
 
+// noteVia notes what the events of a referral name, where that leads to its owner over a merge.
+func (o *ownedReferral) noteVia(p *projector.Person) {
+	if o.Via == "" {
+		return
+	}
+	if p.Via == nil {
+		p.Via = map[store.Referral]store.CRN{}
+	}
+	p.Via[o.referral] = o.Via
+}
+
 // groupByOwner makes people of referrals, but for those who name somebody who is not locked.
 func (s *Step) groupByOwner(all []ownedReferral, locked map[int64]bool) {
 	owners, leftOut := map[int64]*projector.Person{}, map[int64]bool{}
@@ -326,9 +348,10 @@ func (s *Step) groupByOwner(all []ownedReferral, locked map[int64]bool) {
 			unowned = append(unowned, p)
 		default:
 			if owners[owned.OffenderID] == nil {
-				owners[owned.OffenderID] = &projector.Person{Ownership: owned.Ownership}
+				owners[owned.OffenderID] = &projector.Person{Ownership: owned.Ownership, Merged: owned.merged}
 			}
 			owned.addTo(owners[owned.OffenderID])
+			owned.noteVia(owners[owned.OffenderID])
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(owners)) {

@@ -32,6 +32,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
@@ -97,6 +98,7 @@ type writer struct {
 	referrals []store.Referral // that were seen whole
 	marks     []int64
 	applied   []int64
+	left      []int64 // live people whom a row has left: where they live is to be decided again
 }
 
 // known is an entry of the ledger that is written, with the row of the one that was there.
@@ -145,6 +147,9 @@ func (w *writer) collect(d *projector.Decision) {
 }
 
 func (w *writer) change(d *projector.Decision, change delius.Change) {
+	if from := movedFrom(change); from != 0 && !slices.ContainsFunc(d.Person.Merged, func(o delius.Offender) bool { return o.ID == from }) {
+		w.left = append(w.left, from)
+	}
 	switch c := change.(type) {
 	case *delius.InsertContact:
 		row, user := c.Row, w.config.Fixed.User(c.Kind.Service)
@@ -170,6 +175,15 @@ func (w *writer) change(d *projector.Decision, change delius.Change) {
 		}
 		w.addresses, w.wholeAddresses = appendTo(w.addresses, w.wholeAddresses, c.Whole, row)
 	}
+}
+
+// movedFrom is on whom an address row stood that a change gives to somebody else; 0 of any
+// other change.
+func movedFrom(change delius.Change) int64 {
+	if c, ok := change.(*delius.UpdateAddress); ok && c.Was.OffenderID != c.Row.OffenderID {
+		return c.Was.OffenderID
+	}
+	return 0
 }
 
 func appendTo[R any](rows, whole []R, isWhole bool, row R) ([]R, []R) {
@@ -230,14 +244,14 @@ func knownAddress(d *projector.Decision, entry delius.AppliedAddress) known[deli
 	return known[delius.AppliedAddress]{entry, was.AddressID, there && !slices.Contains(d.Outcome.Repaired.ForgottenAddresses, was.AddressID)}
 }
 
-// number gives the rows to be inserted their numbers, in the order of their keys, and puts
-// what is applied to them with the rest of the ledger.
+// number gives the rows to be inserted their numbers and puts what is applied to them with the
+// rest of the ledger, in the order of their keys. The addresses of one person have their numbers
+// in the order in which they were lived in: among rows that are alike otherwise numbers decide.
 func (w *writer) number(ctx context.Context) error {
 	if len(w.insertedContacts)+len(w.insertedAddresses) == 0 {
 		return nil
 	}
 	slices.SortFunc(w.insertedContacts, func(a, b insertedContact) int { return strings.Compare(a.row.URN, b.row.URN) })
-	slices.SortFunc(w.insertedAddresses, func(a, b insertedAddress) int { return a.applied.entry.Booking.Compare(b.applied.entry.Booking) })
 	var b pgx.Batch
 	draw(&b, "delius.contact_id_seq", len(w.insertedContacts), func(i int, id int64) {
 		c := &w.insertedContacts[i]
@@ -248,10 +262,14 @@ func (w *writer) number(ctx context.Context) error {
 	draw(&b, "delius.offender_address_id_seq", len(w.insertedAddresses), func(i int, id int64) {
 		a := &w.insertedAddresses[i]
 		a.row.ID, a.applied.entry.AddressID, a.term.AddressID = id, id, id
-		w.appliedAddresses = append(w.appliedAddresses, a.applied)
-		w.terms = append(w.terms, a.term)
 	})
-	return w.tx.SendBatch(ctx, &b).Close()
+	err := w.tx.SendBatch(ctx, &b).Close()
+	slices.SortFunc(w.insertedAddresses, func(a, b insertedAddress) int { return a.applied.entry.Booking.Compare(b.applied.entry.Booking) })
+	for i := range w.insertedAddresses {
+		w.appliedAddresses = append(w.appliedAddresses, w.insertedAddresses[i].applied)
+		w.terms = append(w.terms, w.insertedAddresses[i].term)
+	}
+	return err
 }
 
 // inserted are the rows that were inserted, with the numbers that they got.
@@ -291,6 +309,9 @@ func (w *writer) send(ctx context.Context) error {
 	w.queueConflicts(&b)
 	w.queueParked(&b)
 	b.Queue("delete from projection.due where mark = any (array(select mark from projection.due where mark = any ($1) order by mark for update skip locked))", w.marks)
+	if len(w.left) > 0 {
+		b.Queue("insert into projection.due (referral) select referral from ("+people.SQLReferralsOf("$1")+") r order by 1", w.left)
+	}
 	slices.Sort(w.applied)
 	b.Queue("insert into projection.applied (sequence, applied) select s, $2 from unnest($1::bigint[]) s on conflict do nothing", w.applied, w.now)
 	return w.tx.SendBatch(ctx, &b).Close()
