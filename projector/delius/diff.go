@@ -146,8 +146,8 @@ func (d *differ) belongs(row *ContactRow, entry *AppliedContact) bool {
 }
 
 // own picks our row: the ledger's, if it is the right person's; else their first live
-// one. The first deleted one will do only where the ledger names none: what
-// was deleted here while ours was another row says nothing about this contact.
+// one. The first deleted one will do only where the ledger has no entry: what was deleted
+// here while ours was another row says nothing about this contact.
 func (d *differ) own(rows []*ContactRow, entry *AppliedContact) *ContactRow {
 	var best *ContactRow
 	for _, row := range rows {
@@ -155,7 +155,7 @@ func (d *differ) own(rows []*ContactRow, entry *AppliedContact) *ContactRow {
 		case !d.belongs(row, entry):
 		case row.ID == entry.ContactID:
 			return row
-		case row.Deleted && entry.ContactID != 0:
+		case row.Deleted && entry.URN != "":
 		case best == nil,
 			best.Deleted && !row.Deleted,
 			best.Deleted == row.Deleted && row.ID < best.ID:

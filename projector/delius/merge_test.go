@@ -283,6 +283,21 @@ func TestContactThatWasDeletedAndLostReturnsAsAConflict(t *testing.T) {
 	assert.Equal(t, []string{"deleted: yes"}, s.replaced())
 }
 
+// A version that takes any deleted row for the one that is lost looks at that one the next time,
+// and finds it changed.
+func TestAnotherDeletedContactIsNotTakenForTheOneThatWasLost(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.look(cancels(1, "01-01", "text"))
+	s.the("EACA").Deleted = true
+	s.look()
+	lost := s.the("EACA").ID
+	s.write("EACA", 1, "another").Deleted = true
+	delete(s.contacts, lost)
+	assert.Empty(t, told(s.look()), "it stays away, and the second look finds nothing")
+	assert.Equal(t, "another", s.the("EACA").Notes)
+}
+
 func TestOfSeveralContactsUnderOneURNOneIsOurs(t *testing.T) {
 	t.Parallel()
 	deleted := func(c *contact) { c.Deleted = true }
