@@ -74,11 +74,22 @@ func (i *Intake) fetch(ctx context.Context, n *Notification) ([]byte, error) {
 	return i.details.Fetch(ctx, n.DetailURL)
 }
 
-// received announces a notification under the name that operators know.
+// received announces a notification under the name that operators know. The identifiers
+// stand in a group, and under their own types as well, which today's dashboards query.
 func (i *Intake) received(ctx context.Context, n *Notification) {
-	i.metrics.telemetry.WithLabelValues("NotificationReceived", eventType(n.Type)).Inc()
-	i.logger.LogAttrs(ctx, slog.LevelInfo, "NotificationReceived",
+	const name = "NotificationReceived"
+	i.metrics.telemetry.WithLabelValues(name, eventType(n.Type)).Inc()
+	attributes := []slog.Attr{
+		slog.String(store.EventNameField, name),
 		slog.String("eventType", string(n.Type)),
-		slog.String("detailUrl", clip(n.DetailURL, maxURL)),
-		slog.Group("identifiers", slog.String("crn", string(n.CRN)), slog.String("noms", string(n.NOMS))))
+		slog.String("detailUrl", clip(store.PublicURL(n.DetailURL), maxURL)),
+		slog.Group("identifiers", slog.String("crn", string(n.CRN)), slog.String("noms", string(n.NOMS))),
+	}
+	if n.CRN != "" {
+		attributes = append(attributes, slog.String("CRN", string(n.CRN)))
+	}
+	if n.NOMS != "" {
+		attributes = append(attributes, slog.String("NOMS", string(n.NOMS)))
+	}
+	i.logger.LogAttrs(ctx, slog.LevelInfo, name, attributes...)
 }

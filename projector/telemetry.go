@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -53,16 +54,15 @@ func (r *Reconciler) publishPerson(ctx context.Context, d *Decision, now time.Ti
 		r.metrics.freshness.Observe(now.Sub(f.Stored).Seconds())
 		if name := delius.TelemetryName(f.Key.Type); name != "" {
 			urns[delius.KindOf(f.Key.Type).URN(f.Key.Referral)] = true
-			r.metrics.telemetry.WithLabelValues(name).Inc()
-			r.logger.InfoContext(ctx, name, "crn", d.Person.CRN, "eventType", string(f.Key.Type), "referral", f.Key.Referral.String(), "eventId", f.Key.ID)
+			r.tell(ctx, name, properties(&d.Person, f.Key)...)
 		}
 	}
 	for _, n := range d.Outcome.Observations {
 		if quiet || n.Kind == delius.ContactAlreadyExists && !urns[n.URN] {
 			continue // published when it was first seen
 		}
-		r.metrics.telemetry.WithLabelValues(string(n.Kind)).Inc()
-		r.logger.InfoContext(ctx, string(n.Kind), "crn", d.Person.CRN, "urn", n.URN, "address", n.AddressID, "text", n.Text)
+		r.tell(ctx, string(n.Kind), slog.String("crn", string(d.Person.CRN)), slog.String("urn", n.URN),
+			slog.Int64("address", n.AddressID), slog.String("text", n.Text))
 	}
 	for _, c := range d.Outcome.Conflicts {
 		r.metrics.conflicts.Inc()
@@ -71,6 +71,36 @@ func (r *Reconciler) publishPerson(ctx context.Context, d *Decision, now time.Ti
 	for _, c := range d.Outcome.Changes {
 		r.metrics.changes.WithLabelValues(kindOfChange(c)).Inc()
 	}
+}
+
+// tell counts a telemetry event and writes the log line that it is.
+func (r *Reconciler) tell(ctx context.Context, name string, properties ...slog.Attr) {
+	r.metrics.telemetry.WithLabelValues(name).Inc()
+	r.logger.LogAttrs(ctx, slog.LevelInfo, name, append([]slog.Attr{slog.String(store.EventNameField, name)}, properties...)...)
+}
+
+// properties are what telemetry says of an event of a person: first the properties that
+// today's dashboards query, then ours. What an event does not say is left out.
+func properties(p *Person, key store.Key) []slog.Attr {
+	all := []slog.Attr{slog.String("crn", string(p.CRN))}
+	add := func(name, value string) {
+		if value != "" {
+			all = append(all, slog.String(name, value))
+		}
+	}
+	if i := slices.IndexFunc(p.Events, func(e *delius.Event) bool { return e.Key() == key }); i >= 0 {
+		e := p.Events[i]
+		add("detailUrl", store.PublicURL(e.Source))
+		if !e.Occurred.IsZero() {
+			add("occurredAt", e.Occurred.Format(time.RFC3339Nano))
+		}
+		if key.Type.Service() == store.CAS2 {
+			add("applicationId", key.Referral.String())
+		}
+		add("cohort", e.Cohort)
+		add("status", e.Status)
+	}
+	return append(all, slog.String("eventType", string(key.Type)), slog.String("referral", key.Referral.String()), slog.String("eventId", key.ID))
 }
 
 // losses remembers of which referrals the history lacks events, until it is whole again or

@@ -153,15 +153,25 @@ func (r *reader) null() bool { return r.json.PeekKind() == jsontext.KindNull }
 // character stand in a text.
 func (r *reader) raw() string {
 	value := r.value()
-	switch {
-	case value.Kind() == jsontext.KindString && !escaped(value):
-		return string(value[1 : len(value)-1])
-	case value.Kind() == jsontext.KindString:
-		return plain(string(r.unquote(value)))
-	case r.err == nil && value.Kind() != jsontext.KindNull:
+	if kind := value.Kind(); r.err == nil && kind != jsontext.KindString && kind != jsontext.KindNull {
 		r.mistyped("a text")
 	}
-	return ""
+	return r.plain(value)
+}
+
+// optional is a plain text without white space around it, "" for a value of another type:
+// whatever is read by it makes no detail bad.
+func (r *reader) optional() string { return strings.TrimSpace(r.plain(r.value())) }
+
+// plain is what a value says, "" if it is no text.
+func (r *reader) plain(value jsontext.Value) string {
+	switch {
+	case value.Kind() != jsontext.KindString:
+		return ""
+	case !escaped(value):
+		return string(value[1 : len(value)-1])
+	}
+	return plain(string(r.unquote(value)))
 }
 
 // text is a plain text without white space around it, "" for null.

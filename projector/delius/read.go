@@ -1,6 +1,7 @@
 package delius
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc64"
@@ -22,6 +23,8 @@ type Event struct {
 	Description string    // of the contact; "" for none
 	Officer     Officer   // who recorded it
 	Premises    Premises  // of an arrival or a departure
+	Cohort      string    // of a CAS2 application, as people call it; "" for none
+	Status      string    // the name of the new one of a CAS2 application, else its label
 
 	kind *Kind // of the contact that it makes; nil for an unknown type
 }
@@ -124,8 +127,8 @@ func (e *Event) readSubmitted(r *reader) error {
 	}
 	e.Text = labelled(applicationLine, url)
 	e.Description = ""
-	if name := cohortName(cohort, origin); name != "" {
-		e.Description = trimLines("CAS2 Referral Submitted: " + name)
+	if e.Cohort = cohortName(cohort, origin); e.Cohort != "" {
+		e.Description = trimLines("CAS2 Referral Submitted: " + e.Cohort)
 	}
 	return nil
 }
@@ -163,9 +166,10 @@ func (e *Event) readStatus(r *reader) error {
 	text := append(make([]string, 0, 16), labelled("Application status was updated to:", s.label), "", labelled("Details:", s.description))
 	text = append(text, s.bullets...)
 	e.Text = strings.Join(append(text, "", labelled(applicationLine, url)), "\n")
+	e.Status = cmp.Or(s.name, s.label)
 	tier := "CAS2"
-	if name := cohortName(cohort, origin); name != "" {
-		tier += " " + name
+	if e.Cohort = cohortName(cohort, origin); e.Cohort != "" {
+		tier += " " + e.Cohort
 	}
 	e.Description = trimLines(tier + " Referral Updated - " + s.label)
 	return nil
@@ -173,14 +177,16 @@ func (e *Event) readStatus(r *reader) error {
 
 // newStatus is what became of an application.
 type newStatus struct {
-	labelled           bool
-	label, description string
-	bullets            []string
+	labelled                 bool
+	name, label, description string // name is "" where it is no text: only telemetry has it
+	bullets                  []string
 }
 
 func (r *reader) newStatus() (s newStatus) {
 	for name := range r.members() {
 		switch string(name) {
+		case "name":
+			s.name = r.optional()
 		case "label":
 			s.labelled, s.label = !r.null(), r.text()
 		case "description":

@@ -52,7 +52,7 @@ func sqlHistories(dry bool) string {
 				union select placed_on from projection.address a where a.booking = u.referral and a.placed_by <> '') as placed
 			from (` + people.SQLReferralsNaming + ` union select unnest($3::uuid[])) u
 		)
-		select m.referral, m.marks, m.parked, m.placed, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.stored, e.body,
+		select m.referral, m.marks, m.parked, m.placed, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.occurred, e.stored, coalesce(e.source, ''), e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
 		from mine m left join projection.event e using (referral)`
 }
@@ -76,10 +76,11 @@ func (s *Step) histories(ctx context.Context, selected map[store.Referral]*names
 	var marks, placed []int64
 	var eventType, id *string
 	var sequence *int64
-	var emitted, stored *time.Time
+	var emitted, occurred, stored *time.Time
+	var source pgtype.DriverBytes // needed only of what is new, by telemetry
 	var parked, fresh bool
 	_, err = pgx.ForEachRow(rows, []any{
-		&e.Referral, &marks, &parked, &placed, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &stored, (*pgtype.DriverBytes)(&e.Body), &fresh,
+		&e.Referral, &marks, &parked, &placed, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &occurred, &stored, &source, (*pgtype.DriverBytes)(&e.Body), &fresh,
 	}, func() error {
 		h := all[e.Referral]
 		if h == nil {
@@ -90,6 +91,13 @@ func (s *Step) histories(ctx context.Context, selected map[store.Referral]*names
 			return nil // there are no events
 		}
 		e.Type, e.ID, e.Emitted = store.Type(*eventType), *id, emitted.UTC()
+		e.Occurred, e.Source = time.Time{}, ""
+		if fresh {
+			e.Source = string(source)
+			if occurred != nil {
+				e.Occurred = occurred.UTC()
+			}
+		}
 		if e.Type.Known() {
 			h.events = append(h.events, delius.Read(&e, uint64(*sequence))) //nolint:gosec // sequences are positive
 			h.add(e.CRN, e.NOMS)
