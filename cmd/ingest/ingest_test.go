@@ -162,6 +162,10 @@ func TestTheServiceStopsAtSIGTERMUnderLoadAndLosesNothing(t *testing.T) {
 		require.Equal(t, http.StatusOK, code)
 		require.Contains(t, body, want)
 	}
+	_, body := get(t, "http://"+address+"/health")
+	for _, detail := range []string{"queueName", "messagesOnQueue", "messagesInFlight", "dlqName", "messagesOnDlq", "dlqStatus"} {
+		require.Contains(t, body, `"`+detail+`":"`)
+	}
 	require.NoError(t, program.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, program.Wait(), "exit code 0")
 

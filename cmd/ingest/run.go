@@ -65,7 +65,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	endpoints.Started(
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
-		service.Check{Name: "queue", Serving: true, Run: queue.Reachable},
+		service.Check{Name: "queue", Serving: true, Run: queue.Reachable, Details: queue.Health},
 		service.Check{Name: "circuitBreaker", Run: consumer.Ready},
 	)
 	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())

@@ -34,43 +34,51 @@ func (q *Queue) Reachable(ctx context.Context) error {
 // retentionOf reads for how long another queue of the same account keeps a message, 0 if
 // that cannot be read: the rights that the service needs are on its own queue.
 func (q *Queue) retentionOf(ctx context.Context, name string) time.Duration {
-	limited, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	found, err := q.client.GetQueueUrl(limited, &sqs.GetQueueUrlInput{QueueName: &name})
+	attributes, err := q.attributesOf(ctx, name, types.QueueAttributeNameMessageRetentionPeriod)
 	if err != nil {
 		return 0
 	}
-	out, err := q.client.GetQueueAttributes(limited, &sqs.GetQueueAttributesInput{
-		QueueUrl:       found.QueueUrl,
-		AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameMessageRetentionPeriod},
-	})
-	if err != nil {
-		return 0
-	}
-	retention, err := period(out.Attributes, types.QueueAttributeNameMessageRetentionPeriod)
+	retention, err := period(attributes, types.QueueAttributeNameMessageRetentionPeriod)
 	if err != nil {
 		return 0
 	}
 	return retention
 }
 
-func (q *Queue) ownLimits(ctx context.Context) (ingest.Limits, error) {
-	var out *sqs.GetQueueAttributesOutput
-	err := q.do(ctx, "read the settings of", callTimeout, func(ctx context.Context, url *string) (err error) {
-		out, err = q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-			QueueUrl: url,
-			AttributeNames: []types.QueueAttributeName{
-				types.QueueAttributeNameRedrivePolicy,
-				types.QueueAttributeNameVisibilityTimeout,
-				types.QueueAttributeNameMessageRetentionPeriod,
-			},
-		})
+// attributesOf reads attributes of another queue of the same account.
+func (q *Queue) attributesOf(ctx context.Context, name string, wanted ...types.QueueAttributeName) (map[string]string, error) {
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := q.client.GetQueueUrl(limited, &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		return nil, translate(ctx, fmt.Sprintf("look up the queue %q", name), err)
+	}
+	out, err := q.client.GetQueueAttributes(limited, &sqs.GetQueueAttributesInput{QueueUrl: found.QueueUrl, AttributeNames: wanted})
+	if err != nil {
+		return nil, translate(ctx, "read attributes of queue "+name, err)
+	}
+	return out.Attributes, nil
+}
+
+// attributes reads attributes of the queue itself.
+func (q *Queue) attributes(ctx context.Context, wanted ...types.QueueAttributeName) (attributes map[string]string, err error) {
+	err = q.do(ctx, "read the settings of", callTimeout, func(ctx context.Context, url *string) error {
+		out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: wanted})
+		if err == nil {
+			attributes = out.Attributes
+		}
 		return err
 	})
+	return attributes, err
+}
+
+func (q *Queue) ownLimits(ctx context.Context) (ingest.Limits, error) {
+	attributes, err := q.attributes(ctx, types.QueueAttributeNameRedrivePolicy,
+		types.QueueAttributeNameVisibilityTimeout, types.QueueAttributeNameMessageRetentionPeriod)
 	if err != nil {
 		return ingest.Limits{}, err
 	}
-	limits, err := parseLimits(out.Attributes)
+	limits, err := parseLimits(attributes)
 	if err != nil {
 		return ingest.Limits{}, fmt.Errorf("read the settings of queue %s: %w", q.cfg.Queue, err)
 	}

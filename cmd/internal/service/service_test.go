@@ -72,6 +72,28 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, code)
 }
 
+// Catches details that are asked for at every readiness probe, and details that are dropped
+// where the part is down.
+func TestHealthShowsDetailsAndReadinessDoesNotAskForThem(t *testing.T) {
+	t.Parallel()
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	var down error
+	e.Started(service.Check{
+		Name: "queue", Serving: true, Run: func(context.Context) error { return nil },
+		Details: func(context.Context) (map[string]string, error) { return map[string]string{"queueName": "q"}, down },
+	})
+	_, body := get(t, e, "/health/readiness")
+	require.JSONEq(t, `{"status":"UP","components":{"queue":{"status":"UP"}}}`, body)
+	_, body = get(t, e, "/health")
+	require.JSONEq(t, `{"status":"UP","components":{"queue":{"status":"UP","details":{"queueName":"q"}}}}`, body)
+	down = errors.New("broken")
+	code, body := get(t, e, "/health")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.JSONEq(t, `{"status":"DOWN","components":{"queue":{"status":"DOWN","error":"broken","details":{"queueName":"q"}}}}`, body)
+}
+
 func TestFurtherHandlersCanBeServed(t *testing.T) {
 	t.Parallel()
 	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
