@@ -15,7 +15,8 @@
 // Three parties write to the rows: this projector, practitioners, who correct them on
 // purpose, and the services that the projector replaces. The events are right about
 // what happened; practitioners are right about what they changed, until an event about
-// that very field says something new.
+// that very field says something new. The core person record, which writes addresses by
+// itself and leaves type, start or county null, is one more practitioner here.
 //
 // # Contacts
 //

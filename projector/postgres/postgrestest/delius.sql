@@ -148,6 +148,7 @@ create table if not exists delius.offender_address (
     county                varchar(35),
     postcode              varchar(8),
     telephone_number      varchar(35),
+    uprn                  bigint,
     no_fixed_abode        char(1) default 'N' check (no_fixed_abode in ('Y', 'N')),
     type_verified         char(1) default 'N' check (type_verified in ('Y', 'N')),
     start_date            date,
