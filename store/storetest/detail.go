@@ -122,14 +122,27 @@ func (t *teller) subject(o *occurrence) {
 	}
 	j.optional("applicationId", application, told)
 	j.optional("applicationUrl", url+o.application.String()+"/overview", told)
+	switch o.typ {
+	case store.PersonArrived, store.PersonArrivedUpdated, store.PersonDeparted, store.PersonDepartedUpdated:
+		number := "" // CAS takes it from the application
+		if told == given {
+			number = pick(t.dice, []string{"1", "2", "12"})
+		}
+		j.text("deliusEventNumber", number)
+	}
 }
 
 func (t *teller) submitted(o *occurrence) {
 	j := &t.json
-	j.text("referringPrisonCode", "MDI")
-	j.text("preferredAreas", "Leeds, Bradford and anywhere near the railway to York")
-	j.text("hdcEligibilityDate", date(o.happened.AddDate(0, 1, 0)))
-	j.text("conditionalReleaseDate", date(o.happened.AddDate(0, 7, 0)))
+	hearing, released := null, given
+	if o.cohort.origin != "homeDetentionCurfew" {
+		hearing, released = given, null
+	}
+	j.optional("bailHearingDate", date(o.happened.AddDate(0, 0, 9)), hearing)
+	j.optional("referringPrisonCode", "MDI", released)
+	j.optional("preferredAreas", "Leeds | Bradford and anywhere near the railway to York", released)
+	j.optional("hdcEligibilityDate", date(o.happened.AddDate(0, 1, 0)), released)
+	j.optional("conditionalReleaseDate", date(o.happened.AddDate(0, 7, 0)), released)
 	j.text("submittedAt", t.stamp(o.happened))
 	t.prisonStaff("submittedBy")
 	t.cohort(o)
@@ -138,7 +151,7 @@ func (t *teller) submitted(o *occurrence) {
 func (t *teller) statusUpdated(o *occurrence) {
 	j := &t.json
 	j.open("newStatus")
-	j.text("name", "status-of-the-application")
+	j.text("name", statusName(o.reason))
 	j.text("label", o.reason)
 	j.optional("description", pick(t, t.lore.descriptions), t.presence())
 	switch t.below(5) {
@@ -157,36 +170,63 @@ func (t *teller) statusUpdated(o *occurrence) {
 		j.raw("statusDetails", "[]")
 	}
 	j.close()
-	t.prisonStaff("updatedBy")
+	t.assessor("updatedBy")
 	j.text("updatedAt", t.stamp(o.happened))
 	t.cohort(o)
 }
 
+// statusName is the name of the status with a label, as CAS makes it: moreInformationRequested.
+func statusName(label string) string {
+	words := strings.Fields(strings.ToLower(label))
+	for i, word := range words[min(1, len(words)):] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// prisonStaff writes who submitted an application: somebody of a prison, of probation or from
+// elsewhere.
 func (t *teller) prisonStaff(name string) {
 	j := &t.json
 	j.open(name)
 	j.open("staffMember")
-	j.raw("staffIdentifier", "485926")
+	j.raw("staffIdentifier", pick(t.dice, []string{"485926", "0", "1501234567"}))
 	j.text("name", "A. Assessor")
-	j.text("username", "AASSESSOR_GEN")
-	j.text("usertype", "NOMIS")
+	j.optional("username", "AASSESSOR_GEN", t.presence())
+	j.optional("cas2StaffIdentifier", "485926", t.presence())
+	j.optional("usertype", pick(t.dice, []string{"nomis", "delius", "auth"}), t.presence())
 	j.close()
 	j.close()
 }
 
-// cohort writes cohort and origin, each of which can stand in for the other.
-func (t *teller) cohort(o *occurrence) {
+// assessor writes who has given an application its status.
+func (t *teller) assessor(name string) {
 	j := &t.json
-	j.optional("applicationOrigin", o.origin, t.presence())
+	j.open(name)
+	j.text("username", "AASSESSOR_ADM")
+	j.text("name", "A. Assessor")
+	j.text("email", "a.assessor@housing.example")
+	j.optional("origin", "NACRO", t.presence())
+	j.close()
+}
+
+// cohort writes cohort and origin, each of which can stand in for the other. Older details
+// have another name for the origin.
+func (t *teller) cohort(o *occurrence) {
+	j, origin := &t.json, "applicationOrigin"
+	if t.hit(0.05) {
+		origin = "cas2v2ApplicationOrigin"
+	}
+	j.optional(origin, o.cohort.origin, t.presence())
 	switch t.below(8) {
-	case 0, 1, 2:
+	case 0, 1, 2, 3:
 		j.open("cohort")
-		j.text("code", o.origin)
-		j.optional("longDisplayName", o.cohort, t.presence())
+		j.text("code", o.cohort.code)
+		j.optional("longDisplayName", o.cohort.name, t.presence())
 		j.close()
-	case 3:
-		j.raw("cohort", "null")
 	case 4:
+		j.raw("cohort", "null")
+	case 5:
 		j.raw("cohort", "{}")
 	}
 }
@@ -270,9 +310,18 @@ func (t *teller) recorder(name string, r recorder) {
 	j.close()
 }
 
-// presence is how an optional part is told: mostly it is there.
+// presence is how an optional part is told: mostly it is there, and what is not is null, as
+// CAS writes it; it can be left out or empty as well.
 func (t *teller) presence() presence {
-	return presence(max(0, t.below(10)-6))
+	switch n := t.below(16); {
+	case n < 10:
+		return given
+	case n < 13:
+		return null
+	case n < 14:
+		return absent
+	}
+	return blank
 }
 
 // emptiness is how a part with this value is told: there if there is anything.
@@ -285,15 +334,30 @@ func (t *teller) emptiness(value string) presence {
 
 // stamp writes a date-time in one of the ways of CAS.
 func (t *teller) stamp(at time.Time) string {
+	layout := "2006-01-02T15:04:05" + fraction(at)
 	switch t.below(10) {
 	case 6:
-		return at.In(store.London()).Format(time.RFC3339Nano)
+		return at.In(store.London()).Format(layout + "Z07:00")
 	case 7, 8:
-		return at.In(store.London()).Format("2006-01-02T15:04:05.999999999Z07:00[Europe/London]")
+		return at.In(store.London()).Format(layout + "Z07:00[Europe/London]")
 	case 9:
-		return at.In(store.London()).Format("2006-01-02T15:04:05.999999999")
+		return at.In(store.London()).Format(layout)
 	}
-	return at.UTC().Format(time.RFC3339Nano)
+	return at.UTC().Format(layout + "Z07:00")
+}
+
+// fraction is the layout of the part of a second: Java writes it with three, six or nine
+// digits, as many as it takes.
+func fraction(at time.Time) string {
+	switch n := at.Nanosecond(); {
+	case n == 0:
+		return ""
+	case n%1_000_000 == 0:
+		return ".000"
+	case n%1_000 == 0:
+		return ".000000"
+	}
+	return ".000000000"
 }
 
 func date(t time.Time) string { return t.In(store.London()).Format(time.DateOnly) }

@@ -13,14 +13,17 @@
 //
 // # How CAS tells it
 //
-// Both write events in every way in which CAS is known to write them: optional parts
-// present, absent, null and empty; date-times with Z, with an offset, with a Java
-// zone name and without any zone; CRNs in lower case; NOMS numbers that are null or
-// "Unknown NOMS Number"; recorders that are missing or blank; an eventType within the
-// detail that is wrong or comes twice; eventDetails that come twice; a byte order mark,
-// lone surrogates and unused parts of any type in details; ids that are no UUIDs or that events of several types share;
-// base events raised twice; and .updated events in the same instant as their base.
-// None of that makes an event bad. Details and addresses that a contact cannot be
+// Both write events as CAS does in production: date-times with nine fraction digits,
+// arrivals at midnight UTC, what is not there as null, premises whose region is one of the
+// probation service, a deliusEventNumber that may be empty, nine cohorts and the origin
+// "other". And they write them in every way in which CAS is known to write them now and then:
+// optional parts absent and empty; date-times with Z, with an offset, with a Java zone name
+// and without any zone; CRNs in lower case; NOMS numbers before the CRN and after it, null or
+// "Unknown NOMS Number"; recorders that are missing or blank; an eventType within the detail
+// that is wrong or comes twice; eventDetails that come twice; a byte order mark, lone
+// surrogates and unused parts of any type in details; ids that are no UUIDs or that events of
+// several types share; base events raised twice; and .updated events in the same instant as
+// their base. None of that makes an event bad. Details and addresses that a contact cannot be
 // made of, and event types that nobody knows, come only in the share that [Options]
 // asks for; [Histories] always has some.
 //

@@ -70,11 +70,10 @@ func (t *teller) typ(tier2 bool) store.Type {
 
 func (t *teller) record() record {
 	l := t.lore
-	kind := t.below(len(l.origins))
 	return record{
 		happened: pick(t.dice, days), premises: pick(t.dice, l.premises), notes: pick(t.dice, l.notes),
 		reason: pick(t.dice, l.reasons), context: pick(t.dice, l.contexts),
-		cohort: l.cohorts[kind], origin: l.origins[kind], recorder: pick(t.dice, l.recorders),
+		cohort: pick(t.dice, l.cohorts), recorder: pick(t.dice, l.recorders),
 	}
 }
 
@@ -87,10 +86,12 @@ func sparse() *lore {
 		contexts:     []string{"Came early", ""},
 		descriptions: []string{"Came early", " "},
 		details:      []string{"Health", "Other "},
-		cohorts:      []string{"Court Bail", "Home Detention Curfew", " "},
-		origins:      []string{"courtBail", "homeDetentionCurfew", "somethingElse"},
+		cohorts: []cohort{
+			{"COURT_BAIL", "Court Bail", "courtBail"}, {"HDC", "Home Detention Curfew", "homeDetentionCurfew"},
+			{"ATCR", "Alternative to Custodial Recall (ATCR)", "other"}, {"", " ", "somethingElse"},
+		},
 		premises: []premises{
-			{line1: "1 Hope Street", postcode: "LS1 4AP", town: "Leeds", region: "West Yorkshire"},
+			{line1: "1 Hope Street", postcode: "LS1 4AP", town: "Leeds", region: "Yorkshire & The Humber"},
 			{line1: "1 Hope Street", line2: "Rear", postcode: "ls14ap", town: "Leeds", region: ""},
 			{line1: "Flat 1, The Old Schoolhouse Annexe (rear)", line2: "1 Hope Street", postcode: "LS1 4AP "},
 			{line1: "2 Canal Road", postcode: "NE1 7RU", town: "Newcastle", region: "Tyne and Wear, Northumberland and beyond"},

@@ -41,6 +41,14 @@ func TestDrawnHistoriesAreAdversarial(t *testing.T) {
 				d := readDetail(t, r)
 				types[r.Type]++
 				found["event"]++
+				for name, occurs := range map[string]func(storetest.Raised, notification, detail) bool{
+					"NOMS number first": oddities["NOMS number before CRN"], "nine digits": oddities["nine fraction digits"],
+					"summer midnight": oddities["arrival at midnight UTC in summer"], "origin other": oddities["origin that names no cohort"],
+				} {
+					if occurs(r, readNotification(t, r), d) {
+						found[name]++
+					}
+				}
 				switch {
 				case !r.Type.Known():
 					found["unknown"]++
@@ -63,9 +71,10 @@ func TestDrawnHistoriesAreAdversarial(t *testing.T) {
 	for _, typ := range store.Types() {
 		require.Greater(t, types[typ], 20, typ)
 	}
-	for _, what := range []string{"person without NOMS number", "unknown", "bad detail", "bad address", "tie", "same arrival"} {
+	for _, what := range []string{"person without NOMS number", "unknown", "bad detail", "bad address", "tie", "same arrival", "NOMS number first", "nine digits", "summer midnight"} {
 		require.Greater(t, found[what], 50, what)
 	}
+	require.Greater(t, found["origin other"], 20)
 	require.Greater(t, found["event"], 3*found["person"])
 }
 

@@ -51,8 +51,7 @@ func (l *life) tell(i int, start time.Time) History {
 
 // application is a CAS2 application and what becomes of it.
 func (l *life) application() {
-	kind := l.IntN(len(l.lore.origins))
-	o := occurrence{application: l.referralID(), record: record{cohort: l.lore.cohorts[kind], origin: l.lore.origins[kind]}}
+	o := occurrence{application: l.referralID(), record: record{cohort: pick(l.dice, l.lore.cohorts)}}
 	o.happened = l.now
 	l.raise(store.ApplicationSubmitted, o)
 	for range l.IntN(5) {
@@ -77,7 +76,7 @@ func (l *life) referral() time.Time {
 // booking is one booking from the first call to the last correction.
 func (l *life) booking(o occurrence) {
 	o.premises, o.recorder = pick(l.dice, l.lore.premises), pick(l.dice, l.lore.recorders)
-	o.happened = l.midday(l.now.Add(l.upTo(21 * day)))
+	o.happened = l.filledIn(l.now.Add(l.upTo(21 * day)))
 	if !l.hit(0.05) {
 		o.notes = pick(l.dice, l.lore.notes)
 		l.raise(store.BookingProvisionallyMade, o)
@@ -115,7 +114,7 @@ func (l *life) stay(o occurrence) {
 	l.depart(o)
 	if l.hit(0.08) { // back again, which CAS raises as an update
 		l.pass(7 * day)
-		o.happened, o.notes = l.midday(l.now), pick(l.dice, l.lore.notes)
+		o.happened, o.notes = l.filledIn(l.now), pick(l.dice, l.lore.notes)
 		l.raise(store.PersonArrivedUpdated, o)
 	}
 }
@@ -147,7 +146,7 @@ func (l *life) depart(o occurrence) {
 	arrived := o.happened
 	o.reason, o.context, o.notes = pick(l.dice, l.lore.reasons), pick(l.dice, l.lore.contexts), pick(l.dice, l.lore.notes)
 	o.recorder = pick(l.dice, l.lore.recorders)
-	o.happened = l.midday(l.now.Add(-l.upTo(3 * day)))
+	o.happened = l.filledIn(l.now.Add(-l.upTo(3 * day)))
 	if l.hit(0.05) {
 		o.happened = arrived.AddDate(0, 0, -1-l.IntN(30))
 	}
@@ -218,30 +217,33 @@ func (l *life) moment() {
 func (l *life) upTo(most time.Duration) time.Duration {
 	d := time.Duration(l.Int64N(int64(most)))
 	if l.IntN(4) == 0 {
-		return d // to the nanosecond
+		return d.Truncate(time.Millisecond)
 	}
-	return d.Truncate(time.Millisecond)
+	return d // to the nanosecond, as the clock of CAS gives it
 }
 
 // around is a time up to 14 days from the one that was expected or said before.
 func (l *life) around(at time.Time) time.Time {
 	if l.hit(0.5) {
-		return l.midday(at)
+		return l.filledIn(at)
 	}
-	return l.midday(at.AddDate(0, 0, l.IntN(29)-14))
+	return l.filledIn(at.AddDate(0, 0, l.IntN(29)-14))
 }
 
-// midday is the day of a time at twelve, as CAS fills in; at times it is told to the
-// minute, and then close to midnight as likely as not.
-func (l *life) midday(at time.Time) time.Time {
-	noon := at.UTC().Truncate(day).Add(12 * time.Hour)
+// filledIn is the day of a time as CAS fills in the rest: midnight UTC mostly, which is one
+// o'clock in summer, else twelve; at times it is told to the minute, and then close to
+// midnight as likely as not.
+func (l *life) filledIn(at time.Time) time.Time {
+	midnight := at.UTC().Truncate(day)
 	switch l.IntN(8) {
 	case 0:
-		return noon.Add(-12*time.Hour + time.Duration(l.IntN(24*60))*time.Minute)
+		return midnight.Add(time.Duration(l.IntN(24*60)) * time.Minute)
 	case 1:
-		return noon.Add(11*time.Hour + 30*time.Minute)
+		return midnight.Add(23*time.Hour + 30*time.Minute)
+	case 2, 3:
+		return midnight.Add(12 * time.Hour)
 	}
-	return noon
+	return midnight
 }
 
 // eventID is a UUID, or an id as older events have it.

@@ -13,13 +13,16 @@ type lore struct {
 	statuses     []string // labels of CAS2 statuses
 	descriptions []string // of CAS2 statuses
 	details      []string // labels of status details
-	cohorts      []string // long display names
-	origins      []string // of CAS2 applications, as CAS codes them
+	cohorts      []cohort // of CAS2 applications
 	premises     []premises
 	recorders    []recorder
 }
 
-// premises is where someone stays.
+// cohort is why somebody applied to CAS2: how CAS codes it, how it is displayed, and the
+// origin of such an application.
+type cohort struct{ code, name, origin string }
+
+// premises is where someone stays. CAS names a region of the probation service as region.
 type premises struct{ line1, line2, postcode, town, region string }
 
 // recorder is the member of staff who recorded something.
@@ -33,8 +36,7 @@ func plausible(regions []string) *lore {
 		statuses:     []string{"More information requested", "Awaiting decision", "On waiting list", "Place offered", "Offer accepted", "Could not be placed", "Incomplete", "Withdrawn"},
 		descriptions: []string{"The application is being considered.", "The prison offender manager needs to send more about the health and the risk of the applicant.", "A place is held until the date of release.", "No place was free in the preferred areas."},
 		details:      []string{"Personal information", "Risk of serious harm", "Hate crimes", "Area (exclusion zone)", "Health needs: medication, and what must be kept cold", "Exclusion of partner’s address"},
-		cohorts:      []string{"Home Detention Curfew", "Court Bail", "Prison Bail"},
-		origins:      []string{"homeDetentionCurfew", "courtBail", "prisonBail"},
+		cohorts:      plausibleCohorts(),
 		notes:        plausibleNotes(),
 		premises:     plausiblePremises(),
 	}
@@ -44,6 +46,20 @@ func plausible(regions []string) *lore {
 		}
 	}
 	return l
+}
+
+func plausibleCohorts() []cohort {
+	return []cohort{
+		{"HDC", "Home Detention Curfew", "homeDetentionCurfew"},
+		{"COURT_BAIL", "Court Bail", "courtBail"},
+		{"PRISON_BAIL", "Prison Bail", "prisonBail"},
+		{"ATCR", "Alternative to Custodial Recall (ATCR)", "other"},
+		{"HCRD", "Homeless at Conditional Release Date (HCRD)", "other"},
+		{"HEFR", "Homeless at End of Fixed-term Recall", "other"},
+		{"ISC", "Intensive Supervision Courts (ISC)", "other"},
+		{"RARR", "Risk Assessed Recall Review (RARR)", "other"},
+		{"FROM_AP", "Referral from Approved Premises", "other"},
+	}
 }
 
 func plausibleNotes() []string {
@@ -74,9 +90,9 @@ func plausibleNotes() []string {
 func plausiblePremises() []premises {
 	streets := []string{"Hope Street", "Canal Road", "St Mary’s Terrace", "Albert Road", "Long Meadow Lane", "Mill Bank"}
 	towns := []premises{
-		{town: "Leeds", region: "West Yorkshire", postcode: "LS1 4AP"},
-		{town: "Newcastle upon Tyne", region: "Tyne and Wear", postcode: "NE1 7RU"},
-		{town: "Caerdydd", region: "De Cymru", postcode: "CF10 3AT"},
+		{town: "Leeds", region: "Yorkshire & The Humber", postcode: "LS1 4AP"},
+		{town: "Newcastle upon Tyne", region: "North East", postcode: "NE1 7RU"},
+		{town: "Caerdydd", region: "Wales", postcode: "CF10 3AT"},
 		{town: "Maidstone", region: "Kent, Surrey and Sussex region of the probation service", postcode: "ME14 1XX"},
 	}
 	var all []premises

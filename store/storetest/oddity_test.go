@@ -2,6 +2,8 @@ package storetest_test
 
 import (
 	"bytes"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,17 +27,20 @@ var oddities = map[string]func(storetest.Raised, notification, detail) bool{
 	"NOMS number not known": func(_ storetest.Raised, n notification, _ detail) bool {
 		return n.identifier("NOMS") == "Unknown NOMS Number"
 	},
-	"NOMS number spelled null": func(_ storetest.Raised, n notification, _ detail) bool { return n.identifier("NOMS") == "null" },
-	"NOMS number null":         contains(`{"type":"NOMS","value":null}`),
-	"identifiers null":         contains(`"identifiers":null`),
-	"person null":              contains(`"personReference":null`),
-	"person absent":            func(_ storetest.Raised, n notification, _ detail) bool { return n.PersonReference == nil },
-	"information null":         contains(`"additionalInformation":null`),
-	"information empty":        contains(`"additionalInformation":{}`),
-	"booking null":             contains(`"bookingId":null`),
-	"application null":         contains(`"applicationId":null`),
-	"occurred absent":          func(_ storetest.Raised, n notification, _ detail) bool { return n.OccurredAt == nil },
-	"id that is no UUID":       func(r storetest.Raised, _ notification, _ detail) bool { return uuid.Validate(r.ID) != nil },
+	"NOMS number spelled null":    func(_ storetest.Raised, n notification, _ detail) bool { return n.identifier("NOMS") == "null" },
+	"NOMS number null":            contains(`{"type":"NOMS","value":null}`),
+	"identifiers null":            contains(`"identifiers":null`),
+	"person null":                 contains(`"personReference":null`),
+	"person absent":               func(_ storetest.Raised, n notification, _ detail) bool { return n.PersonReference == nil },
+	"information null":            contains(`"additionalInformation":null`),
+	"information empty":           contains(`"additionalInformation":{}`),
+	"booking null":                contains(`"bookingId":null`),
+	"application null":            contains(`"applicationId":null`),
+	"NOMS number before CRN":      inOrder(`"NOMS"`, `"CRN"`),
+	"NOMS number after CRN":       inOrder(`"CRN"`, `"NOMS"`),
+	"NOMS number null before CRN": inOrder(`{"type":"NOMS","value":null}`, `"CRN"`),
+	"occurred absent":             func(_ storetest.Raised, n notification, _ detail) bool { return n.OccurredAt == nil },
+	"id that is no UUID":          func(r storetest.Raised, _ notification, _ detail) bool { return uuid.Validate(r.ID) != nil },
 	"type with a space": func(r storetest.Raised, _ notification, d detail) bool {
 		return d.EventType == string(r.Type)+" "
 	},
@@ -57,11 +62,18 @@ var oddities = map[string]func(storetest.Raised, notification, detail) bool{
 	"upper-case booking": func(_ storetest.Raised, _ notification, d detail) bool {
 		return d.text("bookingId") != strings.ToLower(d.text("bookingId"))
 	},
-	"time in UTC":         stamped(func(s string) bool { return strings.HasSuffix(s, "Z") }),
-	"time with an offset": stamped(func(s string) bool { return strings.HasSuffix(s, "+01:00") }),
-	"time with a zone":    stamped(func(s string) bool { return strings.HasSuffix(s, "[Europe/London]") }),
-	"time without a zone": stamped(func(s string) bool { return len(s) >= 19 && !strings.ContainsAny(s[19:], "Z+") }),
-	"nanoseconds":         stamped(func(s string) bool { return len(s) > 29 }),
+	"time in UTC":                           stamped(func(s string) bool { return strings.HasSuffix(s, "Z") }),
+	"time with an offset":                   stamped(func(s string) bool { return strings.HasSuffix(s, "+01:00") }),
+	"time with a zone":                      stamped(func(s string) bool { return strings.HasSuffix(s, "[Europe/London]") }),
+	"time without a zone":                   stamped(func(s string) bool { return len(s) >= 19 && !strings.ContainsAny(s[19:], "Z+") }),
+	"nine fraction digits":                  stamped(func(s string) bool { return digits(s) == 9 }),
+	"nine fraction digits, the last 0":      stamped(func(s string) bool { return digits(s) == 9 && s[28] == '0' }),
+	"three fraction digits":                 stamped(func(s string) bool { return digits(s) == 3 }),
+	"nine fraction digits of what happened": inBodyMatch(`"(submittedAt|updatedAt)":"[^"]*\.[0-9]{9}[Z+"\[]`),
+	"application of a booking null":         inBodyMatch(`"bookingId":.*"applicationId":null,"applicationUrl":null`),
+	"event number of Delius":                inBodyMatch(`"deliusEventNumber":"[0-9]+"`),
+	"event number of Delius empty":          inBody(`"deliusEventNumber":""`),
+	"premises in a named region":            inBody(`"region":"Yorkshire & The Humber"`),
 	"recorder absent": func(r storetest.Raised, _ notification, d detail) bool {
 		_, ok := d.EventDetails["recordedBy"]
 		return r.Type == store.PersonArrived && !ok
@@ -81,7 +93,21 @@ var oddities = map[string]func(storetest.Raised, notification, detail) bool{
 	"notes with a NUL":       inBody(`\u0000`),
 	"cohort null":            inBody(`"cohort":null`),
 	"cohort empty":           inBody(`"cohort":{}`),
-	"cohort named":           inBody(`"longDisplayName":"Prison Bail"`),
+	"cohort without a name":  inBody(`"longDisplayName":null`),
+	"origin null":            inBody(`"applicationOrigin":null`),
+	"origin that names no cohort": func(_ storetest.Raised, _ notification, d detail) bool {
+		return d.text("applicationOrigin") == "other" && !d.present("cohort")
+	},
+	"origin under its older name":   inBody(`"cas2v2ApplicationOrigin":"`),
+	"staff identifier of CAS2":      inBodyMatch(`"cas2StaffIdentifier":"[0-9]+"`),
+	"staff identifier of CAS2 null": inBody(`"cas2StaffIdentifier":null`),
+	"user of NOMIS":                 inBody(`"usertype":"nomis"`),
+	"user of Delius":                inBody(`"usertype":"delius"`),
+	"user from elsewhere":           inBody(`"usertype":"auth"`),
+	"user of no type":               inBody(`"usertype":null`),
+	"hearing null":                  inBody(`"bailHearingDate":null`),
+	"preferred areas null":          inBody(`"preferredAreas":null`),
+	"reason's detail null":          inBody(`"reasonDetail":null`),
 	"cohort by origin only": func(_ storetest.Raised, _ notification, d detail) bool {
 		return d.text("applicationOrigin") != "" && !d.present("cohort")
 	},
@@ -101,15 +127,28 @@ var oddities = map[string]func(storetest.Raised, notification, detail) bool{
 	"line of more than 35": func(_ storetest.Raised, _ notification, d detail) bool {
 		return len(d.object("premises").text("addressLine1")) > 70
 	},
-	"long line of wide letters":   wide,
-	"arrival ahead":               arrival(func(lead time.Duration) bool { return lead > 36*time.Hour }),
-	"arrival back":                arrival(func(lead time.Duration) bool { return lead < -36*time.Hour }),
-	"arrival on another day here": acrossMidnight,
+	"long line of wide letters":         wide,
+	"arrival ahead":                     arrival(func(lead time.Duration) bool { return lead > 36*time.Hour }),
+	"arrival back":                      arrival(func(lead time.Duration) bool { return lead < -36*time.Hour }),
+	"arrival on another day here":       acrossMidnight,
+	"arrival at midnight UTC in summer": midnight(time.Hour),
+	"arrival at midnight UTC in winter": midnight(0),
+}
+
+// cohorts are those that CAS2 has, each of which has to occur as well.
+var cohorts = []string{
+	"Home Detention Curfew", "Court Bail", "Prison Bail", "Alternative to Custodial Recall (ATCR)",
+	"Homeless at Conditional Release Date (HCRD)", "Homeless at End of Fixed-term Recall", "Intensive Supervision Courts (ISC)",
+	"Risk Assessed Recall Review (RARR)", "Referral from Approved Premises",
 }
 
 func TestEveryTypeAndOddityOccurs(t *testing.T) {
 	t.Parallel()
 	types, found := map[store.Type]bool{}, map[string]bool{}
+	oddities := maps.Clone(oddities)
+	for _, name := range cohorts {
+		oddities[name] = inBody(`"longDisplayName":"` + name + `"`)
+	}
 	forEach(storetest.Options{Seed: 11, People: 600, Unknown: 0.05}, func(_ storetest.History, r storetest.Raised) {
 		types[r.Type] = true
 		n, d := readNotification(t, r), readDetail(t, r)
@@ -185,6 +224,38 @@ func contains(text string) func(storetest.Raised, notification, detail) bool {
 
 func inBody(text string) func(storetest.Raised, notification, detail) bool {
 	return func(r storetest.Raised, _ notification, _ detail) bool { return bytes.Contains(r.Body, []byte(text)) }
+}
+
+func inBodyMatch(pattern string) func(storetest.Raised, notification, detail) bool {
+	compiled := regexp.MustCompile(pattern)
+	return func(r storetest.Raised, _ notification, _ detail) bool { return compiled.Match(r.Body) }
+}
+
+// inOrder says whether a notification has one text, and another after it.
+func inOrder(first, second string) func(storetest.Raised, notification, detail) bool {
+	return func(r storetest.Raised, _ notification, _ detail) bool {
+		_, rest, found := bytes.Cut(r.Notification, []byte(first))
+		return found && bytes.Contains(rest, []byte(second))
+	}
+}
+
+// digits are how many a date-time has after its seconds.
+func digits(s string) int {
+	_, fraction, _ := strings.Cut(s, ".")
+	return len(fraction) - len(strings.TrimLeft(fraction, "0123456789"))
+}
+
+// midnight says whether somebody arrived at midnight UTC while the clocks were so much ahead
+// of it here.
+func midnight(ahead time.Duration) func(storetest.Raised, notification, detail) bool {
+	return func(r storetest.Raised, _ notification, d detail) bool {
+		at, err := store.ParseTime(d.text("arrivedAt"))
+		if r.Type != store.PersonArrived || err != nil {
+			return false
+		}
+		_, offset := at.In(store.London()).Zone()
+		return at.Equal(at.Truncate(24*time.Hour)) && offset == int(ahead.Seconds())
+	}
 }
 
 func comesTwice(name string) func(storetest.Raised, notification, detail) bool {

@@ -35,7 +35,7 @@ type record struct {
 	premises        premises
 	notes           string
 	reason, context string // the reason of a CAS2 status is its label
-	cohort, origin  string
+	cohort          cohort
 	recorder        recorder
 }
 
@@ -44,40 +44,50 @@ type record struct {
 type naming struct {
 	crn, noms string
 	nullNOMS  bool
+	nomsFirst bool // before the CRN, as CAS2 has it; CAS3 has it the other way round
+}
+
+// inOrder writes each of the identifiers that there are; null says that it is told as null.
+func (n naming) inOrder(write func(kind, value string, null bool)) {
+	crn := func() {
+		if n.crn != "" {
+			write("CRN", n.crn, false)
+		}
+	}
+	if !n.nomsFirst {
+		crn()
+	}
+	if n.noms != "" || n.nullNOMS {
+		write("NOMS", n.noms, n.nullNOMS)
+	}
+	if n.nomsFirst {
+		crn()
+	}
 }
 
 // fields writes the naming as a detail does.
 func (n naming) fields(j *object) {
-	if n.crn != "" {
-		j.text("crn", n.crn)
-	}
-	if n.noms != "" {
-		j.text("noms", n.noms)
-	} else if n.nullNOMS {
-		j.raw("noms", "null")
-	}
+	n.inOrder(func(kind, value string, isNull bool) { j.optional(strings.ToLower(kind), value, nullOr(isNull)) })
 }
 
 // list writes the naming as a notification does.
 func (n naming) list(j *object) {
 	j.openList("identifiers")
-	if n.crn != "" {
+	n.inOrder(func(kind, value string, isNull bool) {
 		j.open("")
-		j.text("type", "CRN")
-		j.text("value", n.crn)
+		j.text("type", kind)
+		j.optional("value", value, nullOr(isNull))
 		j.close()
-	}
-	if n.noms != "" || n.nullNOMS {
-		j.open("")
-		j.text("type", "NOMS")
-		if n.nullNOMS {
-			j.raw("value", "null")
-		} else {
-			j.text("value", n.noms)
-		}
-		j.close()
-	}
+	})
 	j.closeList()
+}
+
+// nullOr is how a value is told that is null or there.
+func nullOr(isNull bool) presence {
+	if isNull {
+		return null
+	}
+	return given
 }
 
 // teller tells occurrences as CAS raises them.
@@ -222,7 +232,7 @@ func (t *teller) nameOutside(o *occurrence) (naming, presence) {
 // numbered names a person by both numbers, in the ways that CAS writes a NOMS number
 // which it does not know.
 func (t *teller) numbered(p Person) naming {
-	n := naming{crn: string(p.CRN), noms: string(p.NOMS)}
+	n := naming{crn: string(p.CRN), noms: string(p.NOMS), nomsFirst: t.below(2) == 1}
 	if n.noms == "" || t.hit(0.05) {
 		n.noms = pick(t.dice, []string{"Unknown NOMS Number", "null", ""})
 		n.nullNOMS = n.noms == ""
