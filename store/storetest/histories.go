@@ -87,8 +87,10 @@ func sparse() *lore {
 		descriptions: []string{"Came early", " "},
 		details:      []string{"Health", "Other "},
 		cohorts: []cohort{
-			{"COURT_BAIL", "Court Bail", "courtBail"}, {"HDC", "Home Detention Curfew", "homeDetentionCurfew"},
-			{"ATCR", "Alternative to Custodial Recall (ATCR)", "other"}, {"", " ", "somethingElse"},
+			{"COURT_BAIL", "Court Bail", "courtBail"},
+			{"HDC", "Home Detention Curfew", "homeDetentionCurfew"},
+			{"ATCR", "Alternative to Custodial Recall (ATCR)", "other"},
+			{"", " ", "somethingElse"},
 		},
 		premises: []premises{
 			{line1: "1 Hope Street", postcode: "LS1 4AP", town: "Leeds", region: "Yorkshire & The Humber"},
