@@ -82,6 +82,7 @@ type Applied struct {
 	Deferred int        // people of whom somebody else has locked or changed something: still due
 	Skipped  bool       // somebody was locked by another: there is more to do
 	Inserted []Inserted
+	Notices  int // of address rows, kept in the outbox
 }
 
 // Inserted is a row that a step inserted, with the number that it got: the contact of a URN,

@@ -15,6 +15,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/postgres/inbox"
 	"casdelius/projector/postgres/lists"
+	"casdelius/projector/postgres/outbox"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/step"
@@ -60,6 +61,8 @@ type Database struct {
 	*step.Steps    // the one way into Delius
 	*verify.Ledger // the ledger held against Delius
 	*lists.Lists   // what is shown
+
+	Outbox *outbox.Outbox // what others are to be told
 
 	pool *pgxpool.Pool
 }
@@ -146,7 +149,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	finder := &people.People{DB: db}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
-		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder}, pool: pool,
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder}, Outbox: &outbox.Outbox{DB: db}, pool: pool,
 	}, nil
 }
 

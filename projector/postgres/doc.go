@@ -11,6 +11,8 @@
 //	contact_fingerprint,    every row that the projector wrote or adopted, as it left it,
 //	address_fingerprint     which tells an edit from damage
 //	conflict, parked        values that events replaced; what waits, with its cause
+//	outbox                  what others are to be told of address rows, or were in the last days
+//	notices                 whether that is kept at all
 //	rebuild                 how far the rebuild of everyone has come, and who runs it
 //	stream                  which stream the inbox was filled from
 //
@@ -26,6 +28,7 @@
 //	people   who there is to reconcile, whose a referral may be, the rebuild lock
 //	step     the transaction of a step: select, lock, load, hand over to write
 //	write    the one writer of Delius: lock rows, write, ledger, fingerprints, audit
+//	outbox   the notices that package write keeps: taking, settling, forgetting them
 //	verify   the ledger held against Delius and the inbox
 //	lists    what is shown: histories, parked, conflicts
 //

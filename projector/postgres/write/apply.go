@@ -63,7 +63,7 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 	if err := transaction.Commit(ctx); err != nil {
 		return projector.Applied{}, fmt.Errorf("committing %d people: %w", len(kept), tx.Translate(err))
 	}
-	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept), Inserted: w.inserted()}, nil
+	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept), Inserted: w.inserted(), Notices: w.kept}, nil
 }
 
 // Config is what every write needs.
@@ -92,6 +92,8 @@ type writer struct {
 	forgottenContacts  []string
 	forgottenAddresses []int64
 	fingerprints       fingerprints
+	notices            []notice
+	kept               int // of the notices: all, or none where the setting is off
 
 	conflicts []conflict
 	parked    []delius.Parked
@@ -117,6 +119,7 @@ type insertedAddress struct {
 	row     delius.AddressRow
 	applied known[delius.AppliedAddress]
 	term    delius.AppliedTerm
+	fields  []delius.Field // why
 }
 
 type conflict struct {
@@ -166,7 +169,7 @@ func (w *writer) change(d *projector.Decision, change delius.Change) {
 	case *delius.InsertAddress:
 		row, user := c.Row, w.config.Fixed.CAS3
 		row.Created, row.Updated, row.CreatedBy, row.UpdatedBy = w.now, w.now, user, user
-		w.insertedAddresses = append(w.insertedAddresses, insertedAddress{row, knownAddress(d, c.Applied), termOf(d, c.Applied.Booking)})
+		w.insertedAddresses = append(w.insertedAddresses, insertedAddress{row, knownAddress(d, c.Applied), termOf(d, c.Applied.Booking), c.Fields})
 	case *delius.UpdateAddress:
 		row := c.Row
 		row.Updated = w.touched(c.Was.Updated)
@@ -174,6 +177,7 @@ func (w *writer) change(d *projector.Decision, change delius.Change) {
 			row.UpdatedBy = w.config.Fixed.CAS3
 		}
 		w.addresses, w.wholeAddresses = appendTo(w.addresses, w.wholeAddresses, c.Whole, row)
+		w.noteUpdate(c)
 	}
 }
 
@@ -308,6 +312,7 @@ func (w *writer) send(ctx context.Context) error {
 	w.queueFingerprints(&b)
 	w.queueConflicts(&b)
 	w.queueParked(&b)
+	w.queueNotices(ctx, &b)
 	b.Queue("delete from projection.due where mark = any (array(select mark from projection.due where mark = any ($1) order by mark for update skip locked))", w.marks)
 	if len(w.left) > 0 {
 		b.Queue("insert into projection.due (referral) select referral from ("+people.SQLReferralsOf("$1")+") r order by 1", w.left)
