@@ -2,7 +2,6 @@ package projector_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -18,64 +17,18 @@ import (
 	"casdelius/projector/postgres/outbox"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/projector/relay"
+	"casdelius/projector/relay/relaytest"
 	"casdelius/projector/sns"
 	"casdelius/projector/sns/snstest"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
 
-// listener hears what a topic accepts.
-type listener struct {
-	mu    sync.Mutex
-	heard []postgrestest.AddressChange // each once, in the order of its first message
-	known map[string]bool
-	twice int
-}
-
-// hear takes in a message, as a subscriber does.
-func (l *listener) hear(m snstest.Message) {
-	var event struct {
-		EventType             string
-		OccurredAt            time.Time
-		AdditionalInformation struct {
-			AddressStatus string
-			AddressID     int64
-		}
-		PersonReference struct {
-			Identifiers []struct{ Type, Value string }
-		}
-	}
-	if err := json.Unmarshal([]byte(m.Body), &event); err != nil {
-		panic(err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.known[m.Body] {
-		l.twice++
-		return
-	}
-	l.known[m.Body] = true
-	l.heard = append(l.heard, postgrestest.AddressChange{
-		AddressID: event.AdditionalInformation.AddressID, Status: event.AdditionalInformation.AddressStatus,
-		CRN: event.PersonReference.Identifiers[0].Value, Kind: event.EventType[len("probation-case.address."):],
-	})
-}
-
-// byPerson are changes by whose they are.
-func byPerson(changes []postgrestest.AddressChange) map[string][]postgrestest.AddressChange {
-	of := map[string][]postgrestest.AddressChange{}
-	for _, c := range changes {
-		c.OffenderID = 0 // which no message names
-		of[c.CRN] = append(of[c.CRN], c)
-	}
-	return of
-}
-
 // telling is a rig whose projectors keep notices, with a topic that somebody listens to.
 type telling struct {
 	*rig
-	topic    relay.Topic
-	listener *listener
+	topic      relay.Topic
+	subscriber *relaytest.Subscriber
 }
 
 // newTelling makes one. What projectors commit is recorded by a trigger.
@@ -93,8 +46,8 @@ func newTelling(t *testing.T) *telling {
 	arn := server.CreateTopic("events")
 	topic, err := sns.New(awssns.NewFromConfig(server.AWSConfig()), arn)
 	require.NoError(t, err)
-	of := &telling{rig: r, topic: topic, listener: &listener{known: map[string]bool{}}}
-	server.Subscribe(arn, of.listener.hear)
+	of := &telling{r, topic, &relaytest.Subscriber{}}
+	server.Subscribe(arn, func(m snstest.Message) { of.subscriber.Hear(m) })
 	return of
 }
 
@@ -115,9 +68,7 @@ func projectorsPool(t *testing.T, url string) *pgxpool.Pool {
 func (r *telling) forget(t require.TestingT) {
 	_, err := r.delius.Pool.Exec(ctx, "truncate recorder.address_change, projection.outbox")
 	require.NoError(t, err)
-	r.listener.mu.Lock()
-	defer r.listener.mu.Unlock()
-	r.listener.heard, r.listener.known = nil, map[string]bool{}
+	r.subscriber.Forget()
 }
 
 // send has a relay send all that waits.
@@ -139,7 +90,7 @@ func (r *telling) requireTold(t require.TestingT) []postgrestest.AddressChange {
 	r.send(t)
 	changes, err := r.delius.AddressChanges(ctx)
 	require.NoError(t, err)
-	require.Equal(t, byPerson(changes), byPerson(r.listener.heard))
+	require.Empty(t, r.subscriber.Differences(changes))
 	return changes
 }
 
@@ -255,7 +206,7 @@ func TestADepartureBeforeTheStartIsNotAnnounced(t *testing.T) {
 	r.project(t)
 	r.requireTwin(t)
 	require.Len(t, r.requireTold(t), 1)
-	require.Equal(t, "created", r.listener.heard[0].Kind)
+	require.Equal(t, "created", r.subscriber.Heard()[0].Kind)
 }
 
 // Whether notices are kept is decided by the setting at the commit: not one is kept while it is

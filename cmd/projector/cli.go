@@ -22,10 +22,11 @@ type cli struct {
 	Rebuild   rebuildCommand   `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
 	Plan      planCommand      `cmd:"" help:"Show every change that a rebuild would make."`
 	Verify    verifyCommand    `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
-	Migrate   migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection."`
+	Migrate   migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off."`
 	History   historyCommand   `cmd:"" help:"Tell the timeline of a person or a referral."`
 	Parked    parkedCommands   `cmd:"" help:"List or retry what is parked."`
 	Conflicts conflictsCommand `cmd:"" help:"List values that people had set and events have replaced."`
+	Notices   noticesCommand   `cmd:"" help:"List which address rows others are still to be told of, and what they were told of a person."`
 }
 
 const description = `Makes Delius what the CAS events of the stream say.
@@ -40,6 +41,7 @@ Examples:
   projector history X123456
   projector parked retry --cause staff-not-found
   projector conflicts --since 24h
+  projector notices --crn X123456
 
 Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 (verify), 1 an error or wrong usage, 130 interrupted.`

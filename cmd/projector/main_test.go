@@ -52,6 +52,8 @@ type world struct {
 	projector *projector.Projector
 	now       time.Time
 	sequence  uint64
+
+	environment []string // of processes, besides what all have
 }
 
 func setup(t *testing.T) *world {

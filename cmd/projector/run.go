@@ -8,19 +8,23 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
+	"casdelius/projector/sns"
 )
 
 type runCommand struct {
+	Topic   string        `name:"messaging-producer-topic" env:"MESSAGING_PRODUCER_TOPIC" placeholder:"ARN" help:"The topic that notices of address rows are sent to. Needed while these are kept: projector migrate --notices=on."`
 	HTTP    command.HTTP  `embed:"" prefix:"http-"`
 	Hold    bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
 	Workers int           `default:"2" help:"Batches that are worked on at once."`
 	Search  time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
+	Lease   time.Duration `name:"notice-lease" default:"30s" help:"For how long a notice is this process's own while it is being sent: what a killed one had waits for so long. A call to the topic is given half of it."`
 }
 
 // Run runs the service until ctx ends.
@@ -36,12 +40,16 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer endpoints.Close()
-	pool, err := s.connect(ctx, c.Workers)
+	pool, err := s.connect(ctx, c.Workers+relayConnections)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	db, err := projection.Open(ctx, pool, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	notices, err := c.notices(ctx, db, s, registry)
 	if err != nil {
 		return err
 	}
@@ -51,7 +59,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
-		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry,
+		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry, Committed: notices.committed,
 	})
 	if err != nil {
 		return err
@@ -59,7 +67,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	if err := c.warn(ctx, s, db); err != nil {
 		return err
 	}
-	endpoints.Started(
+	endpoints.Started(append(notices.checks(),
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error {
@@ -73,9 +81,12 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}},
 		service.Check{Name: "projection", Serving: true, Run: p.Healthy},
-	)
+	)...)
 	s.logger.InfoContext(ctx, "started", "hold", c.Hold, "http", endpoints.Address())
-	err = p.Run(ctx)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.Run(running) })
+	group.Go(func() error { return notices.relay.Run(running) })
+	err = group.Wait()
 	s.logger.InfoContext(ctx, "stopped")
 	return err
 }
@@ -100,8 +111,14 @@ func (c *runCommand) warn(ctx context.Context, s *session, db *postgres.Database
 // Faults names what is wrong with the options.
 func (c *runCommand) Faults() error {
 	all := []error{c.HTTP.Faults()}
+	if c.Topic != "" {
+		all = append(all, sns.Validate(c.Topic))
+	}
 	if c.Workers < 1 {
 		all = append(all, fmt.Errorf("--workers is %d: want 1 or more", c.Workers))
+	}
+	if c.Lease < shortestLease {
+		all = append(all, fmt.Errorf("--notice-lease is %s: want %s or more", c.Lease, shortestLease))
 	}
 	if c.Search <= 0 {
 		all = append(all, fmt.Errorf("--search is %s: want a time such as 5m", c.Search))
@@ -111,34 +128,4 @@ func (c *runCommand) Faults() error {
 
 func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
 	return projection.Connect(ctx, s.Database, workers)
-}
-
-type migrateCommand struct{}
-
-// Run makes or updates the schema projection.
-func (migrateCommand) Run(ctx context.Context, s *session) error {
-	pool, err := s.connect(ctx, 1)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	before, err := postgres.Version(ctx, pool)
-	if err != nil {
-		return err
-	}
-	if err := postgres.Migrate(ctx, pool); err != nil {
-		return err
-	}
-	after, err := postgres.Version(ctx, pool)
-	switch {
-	case err != nil:
-		return err
-	case before == after:
-		fmt.Fprintf(s.stdout, "schema projection is at version %d already: nothing was done\n", after)
-	case before == 0:
-		fmt.Fprintf(s.stdout, "schema projection was made, at version %d; Delius's own tables were not touched\n", after)
-	default:
-		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
-	}
-	return nil
 }

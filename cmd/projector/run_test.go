@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
 	"casdelius/store/jetstream"
@@ -34,6 +35,8 @@ func TestHelpShowsExamples(t *testing.T) {
 		"parked":       "projector parked --cause staff-not-found --json",
 		"parked retry": "projector parked retry --crn X123456",
 		"conflicts":    "projector conflicts --since 24h",
+		"notices":      "projector notices --crn X123456",
+		"migrate":      "projector migrate --notices=on",
 		"plan":         "projector plan --crn X123456",
 		"rebuild":      "projector rebuild",
 		"verify":       "projector verify --repair",
@@ -56,14 +59,17 @@ func TestWrongUsageIsNamed(t *testing.T) {
 		"set DELIUS_DATABASE_URL, such as postgres://":        {"run", "--http-address", "127.0.0.1:0"},
 		"no database is given: set DELIUS_DATABASE_URL":       {"migrate"},
 		"no database is given: set DELIUS_DATABASE_URL, such": {"conflicts"},
-		"--workers is 0":                    {"run", "--workers", "0"},
-		"--search is -5m0s":                 {"run", "--search=-5m"},
-		"STREAM_REPLICAS is 0":              {"plan", "--stream-replicas", "0"},
-		"STREAM_REPLICAS is 2":              {"plan", "--stream-replicas", "2"},
-		"STREAM_MAX_BYTES is 0":             {"plan", "--stream-max-bytes", "0"},
-		`NATS_URL holds "http://x"`:         {"plan", "--nats-url", "http://x"},
-		`NATS_MONITOR_URL holds "nats://x"`: {"plan", "--nats-monitor-url", "nats://x"},
-		`LOG_FORMAT is "xml"`:               {"run", "--log-format", "xml"},
+		"--workers is 0":                                           {"run", "--workers", "0"},
+		"--search is -5m0s":                                        {"run", "--search=-5m"},
+		"--notice-lease is 10ms":                                   {"run", "--notice-lease=10ms"},
+		`--notices is "maybe"`:                                     {"migrate", "--notices=maybe"},
+		`MESSAGING_PRODUCER_TOPIC is "here"`:                       {"run", "--messaging-producer-topic=here"},
+		"STREAM_REPLICAS is 0":                                     {"plan", "--stream-replicas", "0"},
+		"STREAM_REPLICAS is 2":                                     {"plan", "--stream-replicas", "2"},
+		"STREAM_MAX_BYTES is 0":                                    {"plan", "--stream-max-bytes", "0"},
+		`NATS_URL holds "http://x"`:                                {"plan", "--nats-url", "http://x"},
+		`NATS_MONITOR_URL holds "nats://x"`:                        {"plan", "--nats-monitor-url", "nats://x"},
+		`LOG_FORMAT is "xml"`:                                      {"run", "--log-format", "xml"},
 		"DELIUS_DATABASE_URL is no database URL: want postgres://": {"migrate", "--delius-database-url", "postgres://user@:::"},
 	} {
 		code, _, stderr := tool(t, args...)
@@ -104,6 +110,8 @@ func TestABlankSelectionActsOnNobody(t *testing.T) {
 			{"parked", "retry", "--crn"},
 			{"parked", "retry", "--cause"},
 			{"conflicts", "--crn"},
+			{"notices", "--crn"},
+			{"migrate", "--notices"},
 			{"conflicts", "--since"},
 			{"history"},
 			{"history", "X000001", "--as-of"},
@@ -255,8 +263,8 @@ func TestMigrateSaysWhatItDid(t *testing.T) {
 	require.Contains(t, stderr, "run `projector migrate` first")
 
 	for _, says := range []string{
-		"schema projection was made, at version 3; Delius's own tables were not touched\n",
-		"schema projection is at version 3 already: nothing was done\n",
+		fmt.Sprintf("schema projection was made, at version %d; Delius's own tables were not touched\n", postgres.NeededVersion()),
+		fmt.Sprintf("schema projection is at version %d already: nothing was done\n", postgres.NeededVersion()),
 	} {
 		code, stdout, stderr := tool(t, "migrate", "--delius-database-url", delius.URL)
 		require.Zero(t, code, stderr)
@@ -302,11 +310,18 @@ func start(t *testing.T, events []store.Event, args ...string) *process {
 func startOn(t *testing.T, w *world, database string, events []store.Event, args ...string) *process {
 	t.Helper()
 	nats, log := stream(t, events)
+	return startBeside(t, w, database, nats, log, args...)
+}
+
+// startBeside starts it on a stream that others may follow as well.
+func startBeside(t *testing.T, w *world, database, nats string, log *jetstream.Log, args ...string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s := &process{world: w, log: log, read: make(chan struct{}), cmd: exec.Command(self, append([]string{"run"}, args...)...)}
 	s.cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+database, "NATS_URL="+nats,
 		"STREAM_REPLICAS=1", "HTTP_ADDRESS=127.0.0.1:0", "LOG_FORMAT=json")
+	s.cmd.Env = append(s.cmd.Env, w.environment...)
 	s.cmd.Stderr = os.Stderr
 	stdout, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)

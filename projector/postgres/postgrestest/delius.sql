@@ -202,11 +202,11 @@ from (values
     ('ADDRESS TYPE', 'A02', 'Approved Premises'),
     ('ADDRESS TYPE', 'A07', 'Friends or family (settled)'),
     ('ADDRESS TYPE', 'A17', 'CAS3 accommodation'),
-    ('ADDRESS STATUS', 'M', 'Main'),
-    ('ADDRESS STATUS', 'P', 'Previous'),
-    ('ADDRESS STATUS', 'S', 'Secondary'),
-    ('ADDRESS STATUS', 'B', 'Bail'),
-    ('ADDRESS STATUS', 'PR', 'Proposed'),
+    ('ADDRESS STATUS', 'M', 'Main Address'),
+    ('ADDRESS STATUS', 'P', 'Previous Address'),
+    ('ADDRESS STATUS', 'S', 'Secondary Address'),
+    ('ADDRESS STATUS', 'B', 'Bail Address'),
+    ('ADDRESS STATUS', 'PR', 'Proposed Address'),
     ('ADDITIONAL IDENTIFIER TYPE', 'MFCRN', 'Merged From CRN'),
     ('ADDITIONAL IDENTIFIER TYPE', 'MTCRN', 'Merged To CRN')
 ) as value (code_set, code, description)

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/outbox"
+)
+
+type migrateCommand struct {
+	Notices string `placeholder:"on|off" help:"Whether notices of address rows are kept from now on, and sent by projector run; off at first. Left as it is where this is not given."`
+}
+
+// Help implements kong.HelpProvider.
+func (migrateCommand) Help() string {
+	return `Whether others are told of address rows that are written is a setting in the database, which every projector goes by, a rebuild from a shell too. It holds from the commit that turns it: no row that was written before is told of. What waits is sent also after it was turned off. While it is on, projector run needs MESSAGING_PRODUCER_TOPIC.
+
+Examples:
+  projector migrate
+  projector migrate --notices=on
+  projector migrate --notices=off`
+}
+
+// Faults names what is wrong with the options.
+func (c *migrateCommand) Faults() error {
+	switch c.Notices {
+	case "", "on", "off":
+		return nil
+	}
+	return fmt.Errorf("--notices is %q: want on or off", c.Notices)
+}
+
+// Run makes or updates the schema projection, and turns notices on or off.
+func (c *migrateCommand) Run(ctx context.Context, s *session) error {
+	pool, err := s.connect(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	before, err := postgres.Version(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if err := postgres.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	after, err := postgres.Version(ctx, pool)
+	switch {
+	case err != nil:
+		return err
+	case before == after:
+		fmt.Fprintf(s.stdout, "schema projection is at version %d already: nothing was done\n", after)
+	case before == 0:
+		fmt.Fprintf(s.stdout, "schema projection was made, at version %d; Delius's own tables were not touched\n", after)
+	default:
+		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
+	}
+	if c.Notices == "" {
+		return nil
+	}
+	return c.turn(ctx, s, pool)
+}
+
+// turn turns notices on or off.
+func (c *migrateCommand) turn(ctx context.Context, s *session, pool *pgxpool.Pool) error {
+	changed, err := outbox.Keep(ctx, pool, c.Notices == "on")
+	switch {
+	case err != nil:
+		return err
+	case !changed:
+		fmt.Fprintf(s.stdout, "notices of address rows were %s already\n", c.Notices)
+	case c.Notices == "on":
+		fmt.Fprintln(s.stdout, "notices of address rows are kept from now on: projector run sends them to MESSAGING_PRODUCER_TOPIC")
+	default:
+		fmt.Fprintln(s.stdout, "notices of address rows are not kept any more; those that wait are still sent")
+	}
+	return nil
+}
