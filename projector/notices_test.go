@@ -206,7 +206,7 @@ func TestADepartureBeforeTheStartIsNotAnnounced(t *testing.T) {
 	r.project(t)
 	r.requireTwin(t)
 	require.Len(t, r.requireTold(t), 1)
-	require.Equal(t, "created", r.subscriber.Heard()[0].Kind)
+	require.Equal(t, "created", r.subscriber.Received()[0].Kind)
 }
 
 // Whether notices are kept is decided by the setting at the commit: not one is kept while it is

@@ -146,7 +146,7 @@ func TestRunSendsNoticesAndSaysIfItCannot(t *testing.T) {
 	s = startBeside(t, w, w.delius.URL, nats, log, "--messaging-producer-topic", arn)
 	s.metric("notices_sent_total 1$")
 	s.metric("notice_failures_total 0$")
-	require.Equal(t, "created", heard.Heard()[0].Kind)
+	require.Equal(t, "created", heard.Received()[0].Kind)
 	code, text = s.get("/health")
 	require.Equal(t, http.StatusOK, code, text)
 	require.Contains(t, text, `"topic":{"status":"UP","details":{"subscriptionsConfirmed":"1","subscriptionsPending":"0","topicArn":"`+arn+`"}}`)

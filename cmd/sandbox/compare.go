@@ -17,6 +17,7 @@ import (
 // findings are what a comparison came to.
 type findings struct {
 	contacts, addresses, parked int // compared
+	told                        int // changes of address rows that others were told of
 	differences                 []string
 }
 
@@ -61,6 +62,12 @@ func (st *stage) compare(ctx context.Context) (findings, error) {
 	for _, cause := range slices.Sorted(maps.Keys(parked)) {
 		f.count("parked as "+cause, 0, parked[cause])
 	}
+	changes, err := st.system.delius.AddressChanges(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.told = len(changes)
+	f.differences = append(f.differences, st.record.differences(changes)...)
 	f.count("values of people's that events replaced", n.Conflicts, len(st.story.reference.Conflicts()))
 	return f, nil
 }

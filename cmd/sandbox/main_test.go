@@ -55,6 +55,22 @@ func TestADamagedRowIsFound(t *testing.T) {
 	require.EqualValues(t, service.ExitChanges, errDiffers)
 }
 
+// The sandbox holds the notices against the rows' history. It catches a comparison that compares
+// nothing.
+func TestANoticeOfNothingIsFound(t *testing.T) {
+	t.Parallel()
+	seed := uint64(1)
+	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0"}
+	c.meddle = func(ctx context.Context, s *system) error {
+		_, err := s.delius.Pool.Exec(ctx, `
+			delete from recorder.address_change where number = (select min(number) from recorder.address_change)`)
+		return err
+	}
+	var out, errs output
+	require.ErrorIs(t, c.Run(t.Context(), terminal{command.NewOutput(&out), command.NewOutput(&errs)}), errDiffers)
+	require.Contains(t, out.String(), "  notices of ")
+}
+
 func TestAnInterruptEndsTheLivePictureInOrder(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())

@@ -19,6 +19,7 @@ func (st *stage) report(end snapshot, f findings) string {
 	}
 	fmt.Fprintf(&b, "\nprojected in %s, %.0f events/s; freshness p50 %s, p99 %s from stream to commit\n",
 		end.elapsed, float64(s.events)/end.elapsed.Seconds(), brief(end.p50), brief(end.p99))
+	fmt.Fprintf(&b, "others were told of %d changes of address rows in %d notices, and read each row again\n", f.told, end.notices)
 	fmt.Fprintf(&b, "compared with the reference: %d contacts, %d addresses, %d parked: %d differences\n",
 		f.contacts, f.addresses, f.parked, len(f.differences))
 	for i, difference := range f.differences {

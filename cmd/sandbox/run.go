@@ -69,7 +69,7 @@ func (c *runCommand) tell(ctx context.Context, t terminal) (err error) {
 	}
 	view := newView(t)
 	defer view.close()
-	fmt.Fprintf(t.stdout, "sandbox: %d people, seed %d; starting NATS, PostgreSQL, SQS and the CAS API\n", c.People, seed)
+	fmt.Fprintf(t.stdout, "sandbox: %d people, seed %d; starting NATS, PostgreSQL, SQS, SNS and the CAS API\n", c.People, seed)
 	s, err := start(ctx, parts{dir: c.Dir, httpAddress: c.HTTPAddress, logs: view.logs()})
 	if err != nil {
 		return err
@@ -89,6 +89,7 @@ func (c *runCommand) play(ctx context.Context, st *stage, view view, t terminal)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return st.system.serve(ctx, c.Projectors, st.observer.committed) })
+	group.Go(func() error { return st.record.follow(ctx) })
 	group.Go(func() error { return st.post.deliver(ctx, st.story.messages, c.rate()) })
 	group.Go(func() error { return st.practitioners.visit(ctx, st.story.visits, st.observer.ready) })
 	group.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -19,10 +20,15 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/postgres"
+	"casdelius/projector/relay"
+	"casdelius/projector/sns"
 )
 
 // workers of one projector.
 const workers = 2
+
+// relayConnections are those that its relay uses beside them.
+const relayConnections = 3
 
 // serve runs ingest and a number of projectors until ctx ends.
 func (s *system) serve(ctx context.Context, projectors int, committed func(projector.Applied, time.Time)) error {
@@ -73,7 +79,7 @@ func (s *system) ingest(ctx context.Context) (err error) {
 
 // project runs one of the projectors, all of them on one consumer.
 func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {
-	pool, err := projection.Connect(ctx, s.database, workers)
+	pool, err := projection.Connect(ctx, s.database, workers+relayConnections)
 	if err != nil {
 		return err
 	}
@@ -88,17 +94,29 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	labels := prometheus.Labels{"projector": fmt.Sprint(number)}
+	registry := prometheus.WrapRegistererWith(prometheus.Labels{"projector": fmt.Sprint(number)}, s.registry)
+	logger := s.logger.With("service", "projector", "number", number)
+	topic, err := sns.New(awssns.NewFromConfig(s.sns.AWSConfig()), s.topic)
+	if err != nil {
+		return err
+	}
+	notices := relay.New(db.Outbox, topic, relay.Config{Holder: fmt.Sprintf("projector %d", number), Logger: logger, Registry: registry})
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
-		Workers:   workers,
-		Logger:    s.logger.With("service", "projector", "number", number),
-		Registry:  prometheus.WrapRegistererWith(labels, s.registry),
-		Committed: committed,
+		Workers: workers, Logger: logger, Registry: registry,
+		Committed: func(applied projector.Applied, at time.Time) {
+			committed(applied, at)
+			if applied.Notices > 0 {
+				notices.Wake()
+			}
+		},
 	})
 	if err != nil {
 		return err
 	}
-	return p.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.Run(ctx) })
+	group.Go(func() error { return notices.Run(ctx) })
+	return group.Wait()
 }
 
 // retried says whether time can heal what is parked.

@@ -28,17 +28,20 @@ type stage struct {
 	post          *post
 	practitioners *practitioners
 	observer      *observer
+	record        *personRecord
 	began         time.Time
 	hired         bool // the member of staff who was withheld
 	waited        int  // contacts that were parked for them by then
 }
 
 func newStage(s *system, story *story) *stage {
-	p := &post{cas: s.cas, sqs: s.sqs}
+	p, record := &post{cas: s.cas, sqs: s.sqs}, newPersonRecord(s.delius)
+	s.sns.Subscribe(s.topic, record.told)
 	return &stage{
 		system: s, story: story, post: p,
 		practitioners: &practitioners{delius: s.delius, post: p},
 		observer:      newObserver(story.visits),
+		record:        record,
 		began:         time.Now(),
 		hired:         story.withheld.Staff == "",
 	}
@@ -53,6 +56,7 @@ type snapshot struct {
 	rejected                       int
 	projector.Backlog
 	people, contacts, addresses int
+	notices, unsent             int           // of address rows: messages, and what waits to be sent or read
 	p50, p99                    time.Duration // from stream to commit
 	withheld                    string        // who is, at this moment
 }
@@ -89,6 +93,11 @@ func (st *stage) snapshot(ctx context.Context) (snapshot, error) {
 	if n.Backlog, err = s.inbox.Backlog(ctx); err != nil {
 		return n, err
 	}
+	outbox, err := s.inbox.Outbox.Backlog(ctx)
+	if err != nil {
+		return n, err
+	}
+	n.notices, n.unsent = st.record.Messages(), outbox.Waiting+st.record.behind()
 	n.p50, n.p99 = st.observer.freshness()
 	n.elapsed = time.Since(st.began).Round(100 * time.Millisecond)
 	err = s.delius.Pool.QueryRow(ctx, `
@@ -150,7 +159,7 @@ func (st *stage) watch(ctx context.Context, view view) (snapshot, error) {
 		if done, err := st.settled(ctx, n); err != nil || done {
 			return n, err
 		}
-		if state := fmt.Sprint(n.sent, n.queue, n.stream, n.Due, n.causes(), n.visited); state != last || !st.post.delivered.Load() {
+		if state := fmt.Sprint(n.sent, n.queue, n.stream, n.Due, n.causes(), n.visited, n.unsent); state != last || !st.post.delivered.Load() {
 			moved, last = time.Now(), state
 		} else if time.Since(moved) > patience {
 			return n, fmt.Errorf("no progress for %s: %s", patience, line(n))
@@ -169,7 +178,11 @@ func (st *stage) settled(ctx context.Context, n snapshot) (bool, error) {
 		return false, err
 	}
 	backlog, err := st.system.inbox.Backlog(ctx)
-	return backlog.Due == 0, err
+	if err != nil || backlog.Due > 0 {
+		return false, err
+	}
+	outbox, err := st.system.inbox.Outbox.Backlog(ctx)
+	return err == nil && outbox.Waiting == 0 && st.record.behind() == 0, err
 }
 
 // hire lets the member of staff who was withheld join when two thirds of the events

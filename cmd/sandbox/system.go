@@ -19,7 +19,9 @@ import (
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/outbox"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/sns/snstest"
 	"casdelius/store/jetstream"
 	"casdelius/store/jetstream/natstest"
 )
@@ -31,6 +33,8 @@ type system struct {
 	logger   *slog.Logger
 	nats     *natstest.Server
 	sqs      *sqstest.Server
+	sns      *snstest.Server
+	topic    string // its ARN
 	cas      *casapitest.Server
 	database string // its URL
 	delius   postgrestest.Delius
@@ -58,7 +62,7 @@ func start(ctx context.Context, p parts) (_ *system, err error) {
 		}
 	}()
 	for _, one := range []func(context.Context, parts) error{
-		s.openDir, s.startCAS, s.startSQS, s.startNATS, s.startPostgreSQL, s.prepareDelius, s.serveHealth,
+		s.openDir, s.startCAS, s.startSQS, s.startSNS, s.startNATS, s.startPostgreSQL, s.prepareDelius, s.serveHealth,
 	} {
 		if err := one(ctx, p); err != nil {
 			return nil, err
@@ -139,6 +143,15 @@ func (s *system) startSQS(context.Context, parts) (err error) {
 	return err
 }
 
+func (s *system) startSNS(context.Context, parts) (err error) {
+	if s.sns, err = snstest.Run("127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.onClose(func() error { s.sns.Close(); return nil })
+	s.topic = s.sns.CreateTopic(topicName)
+	return nil
+}
+
 func (s *system) startNATS(ctx context.Context, _ parts) (err error) {
 	if s.nats, err = natstest.Run(natstest.Options{Dir: filepath.Join(s.dir, "nats")}); err != nil {
 		return err
@@ -198,6 +211,12 @@ func (s *system) prepareDelius(ctx context.Context, _ parts) error {
 		return err
 	}
 	if err := postgres.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	if err := s.delius.RecordAddressChanges(ctx); err != nil {
+		return err
+	}
+	if _, err := outbox.Keep(ctx, pool, true); err != nil {
 		return err
 	}
 	s.inbox, err = postgres.New(ctx, pool, postgres.Config{})

@@ -63,9 +63,9 @@ func (l *lines) close() {}
 
 // line is a snapshot in one line.
 func line(n snapshot) string {
-	return fmt.Sprintf("%6s  sent %d/%d  queue %d+%d  stream %d  rejected %d  due %d  contacts %d  addresses %d  parked %s  freshness p50 %s p99 %s",
+	return fmt.Sprintf("%6s  sent %d/%d  queue %d+%d  stream %d  rejected %d  due %d  contacts %d  addresses %d  notices %d+%d  parked %s  freshness p50 %s p99 %s",
 		n.elapsed, n.sent, n.planned, n.queue.Visible, n.queue.InFlight, n.stream, n.rejected, n.Due, n.contacts, n.addresses,
-		n.causes(), brief(n.p50), brief(n.p99))
+		n.notices, n.unsent, n.causes(), brief(n.p50), brief(n.p99))
 }
 
 // brief is a duration to two digits or so.
@@ -144,6 +144,7 @@ func drawing(n snapshot, rate float64, warnings []string) []string {
 		fmt.Sprintf("  stream      %d events, %.0f/s; %d rejected", n.stream, rate, n.rejected),
 		fmt.Sprintf("  projector   %d referrals due; %d values of people's replaced", n.Due, n.Conflicts),
 		fmt.Sprintf("  Delius      %d people, %d contacts, %d addresses", n.people, n.contacts, n.addresses),
+		fmt.Sprintf("  notices     %d of address rows sent, %d waiting", n.notices, n.unsent),
 		fmt.Sprintf("  by hand     %d of %d changes by practitioners", n.visited, n.visits),
 		fmt.Sprintf("  parked      %s%s", n.causes(), withheld),
 		fmt.Sprintf("  freshness   p50 %s, p99 %s from stream to commit", brief(n.p50), brief(n.p99)),

@@ -17,7 +17,7 @@ import (
 func midway() snapshot {
 	return snapshot{
 		elapsed: 12300 * time.Millisecond, planned: 500, sent: 120, visits: 6, visited: 2,
-		queue: sqstest.Depth{Visible: 3, InFlight: 4}, stream: 110, people: 40, contacts: 90, addresses: 12,
+		queue: sqstest.Depth{Visible: 3, InFlight: 4}, stream: 110, people: 40, contacts: 90, addresses: 12, notices: 7, unsent: 1,
 		Backlog: projector.Backlog{Due: 5, Parked: map[string]projector.ParkedCount{
 			"staff-not-found": {Count: 2}, "bad-detail": {Count: 1},
 		}},
@@ -38,8 +38,8 @@ func TestElsewhereThanOnATerminalThereIsALineEveryFewSeconds(t *testing.T) {
 	slog.New(v.logs()).Error("broken")
 	v.close()
 	require.Equal(t, ""+
-		"    5s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n"+
-		"   10s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n",
+		"    5s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  notices 7+1  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n"+
+		"   10s  sent 120/500  queue 3+4  stream 110  rejected 0  due 5  contacts 90  addresses 12  notices 7+1  parked bad-detail 1, staff-not-found 2  freshness p50 12.3ms p99 1.2s\n",
 		out.String())
 	require.Contains(t, errs.String(), "broken")
 	require.NotContains(t, errs.String(), "not a line")
@@ -57,8 +57,8 @@ func TestThePictureIsDrawnOverItselfAndFitsItsTerminal(t *testing.T) {
 		require.Less(t, len([]rune(line)), 60, line)
 	}
 	p.show(midway())
-	require.Contains(t, out.String(), "\x1b[9A\r")
-	require.Equal(t, 9, first)
+	require.Contains(t, out.String(), "\x1b[10A\r")
+	require.Equal(t, 10, first)
 	p.close()
 	p.close()
 	require.Equal(t, 1, strings.Count(out.String(), showCursor))
@@ -78,6 +78,7 @@ func TestThePictureTellsTheWholeStory(t *testing.T) {
 		"  stream      110 events, 50/s; 0 rejected",
 		"  projector   5 referrals due; 0 values of people's replaced",
 		"  Delius      40 people, 90 contacts, 12 addresses",
+		"  notices     7 of address rows sent, 1 waiting",
 		"  by hand     2 of 6 changes by practitioners",
 		"  parked      bad-detail 1, staff-not-found 2   (Delius does not know N50A004 yet)",
 		"  freshness   p50 12.3ms, p99 1.2s from stream to commit",

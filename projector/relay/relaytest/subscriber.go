@@ -17,7 +17,7 @@ import (
 // Subscriber hears what a topic accepts. Its methods are safe for concurrent use.
 type Subscriber struct {
 	mu       sync.Mutex
-	heard    []postgrestest.AddressChange
+	received []postgrestest.AddressChange
 	known    map[string]bool
 	messages int
 	faults   []string
@@ -51,7 +51,7 @@ func (s *Subscriber) Hear(m snstest.Message) (addressID int64) {
 		s.known = map[string]bool{}
 	}
 	s.known[m.Body] = true
-	s.heard = append(s.heard, postgrestest.AddressChange{
+	s.received = append(s.received, postgrestest.AddressChange{
 		AddressID: event.AdditionalInformation.AddressID, CRN: event.PersonReference.Identifiers[0].Value,
 		Kind: kind, Status: event.AdditionalInformation.AddressStatus,
 	})
@@ -65,24 +65,24 @@ func (s *Subscriber) Messages() int {
 	return s.messages
 }
 
-// Heard is what was heard, each once, in the order in which it was first accepted.
-func (s *Subscriber) Heard() []postgrestest.AddressChange {
+// Received is what was received, each once, in the order in which it was first accepted.
+func (s *Subscriber) Received() []postgrestest.AddressChange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.heard)
+	return slices.Clone(s.received)
 }
 
 // Forget begins anew.
 func (s *Subscriber) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard, s.known, s.messages, s.faults = nil, nil, 0, nil
+	s.received, s.known, s.messages, s.faults = nil, nil, 0, nil
 }
 
 // Differences say in what the subscriber has not heard exactly what was committed, in the order
 // of the commits of each person; none if it has.
 func (s *Subscriber) Differences(committed []postgrestest.AddressChange) []string {
-	have, want := byPerson(s.Heard()), byPerson(committed)
+	have, want := byPerson(s.Received()), byPerson(committed)
 	s.mu.Lock()
 	all := slices.Clone(s.faults)
 	s.mu.Unlock()
