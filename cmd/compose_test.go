@@ -31,7 +31,9 @@ var (
 		"OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET",
 		"AWS_REGION", "AWS_ENDPOINT_URL_SQS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
 	}
-	projectorOnly = []string{"DELIUS_DATABASE_URL"}
+	projectorOnly = []string{
+		"DELIUS_DATABASE_URL", "MESSAGING_PRODUCER_TOPIC", "AWS_ENDPOINT_URL_SNS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+	}
 )
 
 const fourteenDays = 14 * 24 * 60 * 60 // in seconds, the longest that SQS keeps a message
@@ -178,6 +180,16 @@ func TestSubscriptionLetsThroughExactlyTheKnownTypes(t *testing.T) {
 	require.Equal(t, map[string][]store.Type{"eventType": store.Types()}, policy)
 }
 
+// Notices are kept, and there is a topic that takes them. It catches a topic of another name: SNS
+// would refuse every notice, and the projector would be ready all the same.
+func TestNoticesAreKeptAndHaveATopic(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	q := loadQueues(t, project)
+	require.Contains(t, project.Services["migrate"].Command, "--notices=on")
+	require.Equal(t, "arn:aws:sns:"+q.Region+":000000000000:"+q.Topics[0].Name, *project.Services["projector"].Environment["MESSAGING_PRODUCER_TOPIC"])
+}
+
 func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	project := load(t, "OAUTH2_TOKEN_URI=http://auth.example/token", "OAUTH2_CLIENT_ID=id", "OAUTH2_CLIENT_SECRET=secret")
@@ -217,6 +229,7 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 		},
 		"projector": {
 			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
+			"sqs":     types.ServiceConditionHealthy,
 			"delius":  types.ServiceConditionCompletedSuccessfully,
 			"migrate": types.ServiceConditionCompletedSuccessfully,
 		},

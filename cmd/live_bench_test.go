@@ -95,6 +95,12 @@ func durableDelius(b *testing.B, events []store.Event) *pgxpool.Pool {
 // projectLive gives the events a second that the projector manages.
 func projectLive(b *testing.B, events []store.Event) float64 {
 	b.Helper()
+	return projectLiveOn(b, events, durableDelius(b, events), nil)
+}
+
+// projectLiveOn does that on a database; committed is told of every step, if it is set.
+func projectLiveOn(b *testing.B, events []store.Event, pool *pgxpool.Pool, committed func(projector.Applied)) float64 {
+	b.Helper()
 	asShipped(b)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -104,12 +110,15 @@ func projectLive(b *testing.B, events []store.Event) float64 {
 	require.NoError(b, err)
 	defer func() { require.NoError(b, log.Close()) }()
 	require.NoError(b, log.Ensure(ctx))
-	db, err := postgres.New(ctx, durableDelius(b, events), postgres.Config{})
+	db, err := postgres.New(ctx, pool, postgres.Config{})
 	require.NoError(b, err)
 	var applied atomic.Int64
 	all := make(chan struct{})
 	stream := &backlog{Log: projection.NewLog(log), fill: func() { publishAll(b, log, slices.Values(events)) }}
 	p, err := projector.New(stream, db.Ports(), projector.Config{Logger: quiet, Committed: func(a projector.Applied, _ time.Time) {
+		if committed != nil {
+			committed(a)
+		}
 		n := int64(0)
 		for _, d := range a.People {
 			n += int64(len(d.Applied))

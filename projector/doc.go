@@ -55,6 +55,9 @@
 // Nothing that a rebuild applies is told as telemetry, nor an event that the ledger
 // knows already because the inbox was lost and filled again.
 //
+// Each address row that a step writes is kept as a notice, by the same transaction, where the
+// setting in the database says so. Package relay tells others of it after the commit.
+//
 // Package verify holds stream, inbox, ledger and Delius against one another, and repairs.
 // Package inspect is what there is to see.
 //

@@ -10,8 +10,9 @@
 //
 //	row and notice, one transaction → taken with a lease → published → settled
 //
-// A relay takes up to ten notices with a lease, publishes them in one call, and settles them:
-// what the topic has accepted is sent, the rest waits for its next try. Taking and settling
+// A relay takes notices with a lease, publishes them, ten in one call and several calls at
+// once, and settles them: what the topic has accepted is sent, the rest waits for its next try.
+// Taking and settling
 // are transactions of their own; none is open during a call.
 //
 // # Order
@@ -41,6 +42,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -241,20 +243,20 @@ func (r *Relay) send(ctx, work context.Context) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	for unread, rested := 0, 0; ctx.Err() == nil; {
-		if failed := int(r.failing.Load()); failed != rested {
+		failed := int(r.failing.Load())
+		if failed != rested {
 			if rested = failed; failed > 0 && projector.Pause(ctx, r.pause(failed-1)) != nil {
 				return nil
 			}
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
+		free := acquire(ctx, slots, failed > 0)
+		if free == 0 {
 			return nil
 		}
 		began := time.Now()
-		lease, err := r.outbox.Take(work, r.config.Holder, r.config.Lease, batch)
+		lease, err := r.outbox.Take(work, r.config.Holder, r.config.Lease, free*batch)
 		if err != nil {
-			<-slots
+			release(slots, free)
 			r.config.Logger.WarnContext(ctx, "notices could not be taken: the next try follows", "error", err)
 			if projector.Pause(ctx, r.pause(unread)) != nil {
 				return nil
@@ -263,24 +265,48 @@ func (r *Relay) send(ctx, work context.Context) error {
 			continue
 		}
 		unread = 0
-		if len(lease.Notices) == 0 {
-			<-slots
+		for notices := range slices.Chunk(lease.Notices, batch) {
+			free--
+			calls.Go(func() {
+				r.deliver(work, &Lease{lease.Holder, lease.End, notices}, began, failed > 0)
+				release(slots, 1)
+				r.Wake() // the next of these people can be taken
+			})
+		}
+		release(slots, free)
+		switch {
+		case len(lease.Notices) == 0:
 			r.idle(ctx)
-			continue
+		case failed > 0:
+			calls.Wait()
 		}
-		probing := r.failing.Load() > 0
-		deliver := func() {
-			r.deliver(work, &lease, began, probing)
-			<-slots
-			r.Wake() // the next of these people can be taken
-		}
-		if probing {
-			deliver()
-			continue
-		}
-		calls.Go(deliver)
 	}
 	return nil
+}
+
+// acquire waits for a slot, and takes all that are free; only is for one.
+func acquire(ctx context.Context, slots chan<- struct{}, only bool) (n int) {
+	select {
+	case slots <- struct{}{}:
+		n = 1
+	case <-ctx.Done():
+		return 0
+	}
+	for !only {
+		select {
+		case slots <- struct{}{}:
+			n++
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+func release(slots <-chan struct{}, n int) {
+	for range n {
+		<-slots
+	}
 }
 
 // idle waits until something may have been kept.

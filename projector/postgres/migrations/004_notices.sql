@@ -16,7 +16,7 @@ create table projection.outbox (
     holder      text        not null default '',
     lease_end   timestamptz not null default '-infinity',
     sent        timestamptz
-);
+) with (fillfactor = 70); -- leases come and go in place
 create index outbox_waiting on projection.outbox (number) where sent is null;
 create index outbox_waiting_person on projection.outbox (offender_id, number) where sent is null;
 create index outbox_waiting_address on projection.outbox (offender_address_id, number) where sent is null;

@@ -1,0 +1,117 @@
+package cmd_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"casdelius/projector"
+	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/outbox"
+	"casdelius/projector/relay"
+	"casdelius/projector/sns"
+	"casdelius/projector/sns/snstest"
+)
+
+// answerTime is how long the topic takes for an answer.
+const answerTime = 20 * time.Millisecond
+
+// slowTopic answers after a time.
+func slowTopic(b *testing.B) *sns.Topic {
+	b.Helper()
+	server := snstest.Start(b)
+	arn := server.CreateTopic("events")
+	server.OnCall(func(ctx context.Context, _ string) { _ = projector.Pause(ctx, answerTime) })
+	topic, err := sns.New(awssns.NewFromConfig(server.AWSConfig()), arn)
+	require.NoError(b, err)
+	return topic
+}
+
+// runRelay runs a relay on a database until the function that comes with it is called.
+func runRelay(b *testing.B, pool *pgxpool.Pool, topic relay.Topic) (r *relay.Relay, box *outbox.Outbox, stop func()) {
+	b.Helper()
+	db, err := postgres.New(context.Background(), pool, postgres.Config{})
+	require.NoError(b, err)
+	r = relay.New(db.Outbox, topic, relay.Config{Holder: "bench", Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	return r, db.Outbox, func() {
+		cancel()
+		require.NoError(b, <-ended)
+	}
+}
+
+// BenchmarkLiveNotices measures live projection with notices on, which are kept and sent
+// meanwhile, and beside it with notices off. The events are as in life: one change of an address
+// for several contacts.
+func BenchmarkLiveNotices(b *testing.B) {
+	people := 1600
+	if testing.Short() {
+		people = 40
+	}
+	events := asEmitted(people)
+	var on, off, kept float64
+	live := func(keep bool) (float64, int) {
+		pool := durableDelius(b, events)
+		_, err := outbox.Keep(b.Context(), pool, keep)
+		require.NoError(b, err)
+		r, _, stop := runRelay(b, pool, slowTopic(b))
+		defer stop()
+		notices := make(chan int, 1)
+		notices <- 0
+		rate := projectLiveOn(b, events, pool, func(a projector.Applied) {
+			notices <- <-notices + a.Notices
+			if a.Notices > 0 {
+				r.Wake()
+			}
+		})
+		return rate, <-notices
+	}
+	for b.Loop() {
+		rate, _ := live(false)
+		off += rate
+		rate, n := live(true)
+		on, kept = on+rate, kept+float64(n)
+	}
+	b.ReportMetric(on/float64(b.N), "events/s")
+	b.ReportMetric(off/float64(b.N), "off-events/s")
+	b.ReportMetric(on/off, "of-off")
+	b.ReportMetric(kept/float64(b.N)/float64(len(events)), "notices/event")
+}
+
+// BenchmarkPublish measures how fast a relay sends what waits, each notice of a person of its
+// own, to a topic that answers after 20 ms.
+func BenchmarkPublish(b *testing.B) {
+	notices := 5000
+	if testing.Short() {
+		notices = 50
+	}
+	ctx := context.Background()
+	var rate float64
+	for b.Loop() {
+		pool := durableDelius(b, nil)
+		_, err := pool.Exec(ctx, `
+			insert into projection.outbox (offender_address_id, offender_id, crn, kind, status, occurred, cause, trace)
+			select n, n, 'X' || lpad(n::text, 6, '0'), 'updated', 'Main Address', now(), 'a benchmark', '' from generate_series(1, $1) n`, notices)
+		require.NoError(b, err)
+		topic := slowTopic(b)
+		begin := time.Now()
+		_, box, stop := runRelay(b, pool, topic)
+		for waiting := notices; waiting > 0; {
+			backlog, err := box.Backlog(ctx)
+			require.NoError(b, err)
+			waiting = backlog.Waiting
+			require.NoError(b, projector.Pause(ctx, 10*time.Millisecond))
+		}
+		rate += float64(notices) / time.Since(begin).Seconds()
+		stop()
+	}
+	b.ReportMetric(rate/float64(b.N), "notices/s")
+}
