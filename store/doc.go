@@ -11,10 +11,15 @@
 // that a CAS2 event or a CAS3 referral.submitted names, and the booking that every
 // other CAS3 event names.
 //
+// A [PersonEvent] is something else: it says that Delius may know a person by another name
+// now. It is stored beside the events, with an identity of its own, its (type, SNS
+// MessageId), and nothing is ever folded from it.
+//
 // Identifiers are parsed into types before they come near a subject, a query or a
 // header: a [Referral], a [CRN], a [NOMS] or a [Type] that exists is well formed.
 // Date-times are lenient, because CAS writes them in three ways; see [ParseTime].
 //
 // On the wire an event is a CloudEvent in NATS binary mode: its attributes are
-// headers (see [Event.Header]) and the body is the detail exactly as CAS served it.
+// headers (see [Event.Header]) and the body is the detail exactly as CAS served it. So is a
+// person event; its body is what was published, as received.
 package store

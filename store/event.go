@@ -57,9 +57,14 @@ func (k Key) Compare(o Key) int {
 
 // Hash is the SHA-256 over the length-prefixed type, referral and id.
 func (k Key) Hash() [sha256.Size]byte {
+	return hashParts(string(k.Type), k.Referral.String(), k.ID)
+}
+
+// hashParts is the SHA-256 over the length-prefixed parts of an identity.
+func hashParts(parts ...string) [sha256.Size]byte {
 	buf := make([]byte, 0, 256)
-	for _, part := range []string{string(k.Type), k.Referral.String(), k.ID} {
-		buf = binary.BigEndian.AppendUint32(buf, uint32(len(part))) //nolint:gosec // all three are bounded when parsed
+	for _, part := range parts {
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(part))) //nolint:gosec // all of them are bounded when parsed
 		buf = append(buf, part...)
 	}
 	return sha256.Sum256(buf)
@@ -99,7 +104,7 @@ func rank(t Type) int {
 	return 0
 }
 
-// Subjects is the subject space of the events.
+// Subjects is the subject space of the events, person events among them.
 const Subjects = "cas.events.>"
 
 // Subject is where the log keeps the event: cas.events.<cas2|cas3>.<referral>.
@@ -181,7 +186,12 @@ func (e *Event) Sum() []byte {
 }
 
 // Checksum is Sum in hex.
-func (e *Event) Checksum() string { return hex.EncodeToString(e.Sum()) }
+func (e *Event) Checksum() string { return checksum(e.Body) }
+
+func checksum(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
 
 // ParseEvent makes an Event of the subject, headers and body of a stored message.
 // It fails if an attribute is missing or malformed, if the subject and the headers

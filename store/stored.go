@@ -2,11 +2,15 @@ package store
 
 import "time"
 
-// Stored is an event as the log holds it.
+// Stored is an event, or a person event, as the log holds it.
 type Stored struct {
 	Event
+	Person   *PersonEvent        // set where the message is a person event; Event is then empty
 	Sequence uint64              // its place in the stream, from 1
 	Stored   time.Time           // when the log took it
 	Header   map[string][]string // every header of the message, trace context among them
-	Err      error               // set where the message is no event of ours; Event is then empty
+	Err      error               // set where the message is neither; Event is then empty
 }
+
+// IsEvent says whether the message is an event: what it says is folded.
+func (s *Stored) IsEvent() bool { return s.Err == nil && s.Person == nil }

@@ -24,13 +24,17 @@ import (
 // package. After [ErrUnavailable], [ErrFull] and an ended ctx the same event may be
 // appended again.
 func (l *Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
-	key := e.Key()
-	ack, err := l.publish(ctx, EventsStream, key.MessageID(), &nats.Msg{
-		Subject: key.Subject(),
-		Header:  nats.Header(e.Header()),
-		Data:    e.Body,
-	})
-	return ack, refused("append event "+key.String(), err)
+	return l.append(ctx, e.Key(), e.Header(), e.Body)
+}
+
+// AppendPerson stores a person event, as [Log.Append] does an event.
+func (l *Log) AppendPerson(ctx context.Context, e *store.PersonEvent) (store.Ack, error) {
+	return l.append(ctx, e.Key(), e.Header(), e.Body)
+}
+
+func (l *Log) append(ctx context.Context, is store.Identity, header nats.Header, body []byte) (store.Ack, error) {
+	ack, err := l.publish(ctx, EventsStream, is.MessageID(), &nats.Msg{Subject: is.Subject(), Header: header, Data: body})
+	return ack, refused("append event "+is.String(), err)
 }
 
 // refused translates an error of publishing and marks it where the log will never take

@@ -3,10 +3,10 @@
 // error the event is on disk, and whoever brought it may forget it.
 //
 // There are two streams. CAS_EVENTS holds one message for each event, under the
-// subject of its referral. CAS_REJECTED holds what can never become an event, whole
-// and with the reason, and marks that say which of it was replayed since. Nothing is
-// ever removed from either: a full stream refuses what is new, and the queue it came
-// from keeps it.
+// subject of its referral, and one for each person event, under a subject of its own.
+// CAS_REJECTED holds what can never become an event, whole and with the reason, and marks
+// that say which of it was replayed since. Nothing is ever removed from either: a full
+// stream refuses what is new, and the queue it came from keeps it.
 //
 // [Log.Ensure] makes the streams or compares those that exist with what is needed.
 // Every setting that could lose an event is looked at, and a weaker one is refused by

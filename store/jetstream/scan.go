@@ -31,17 +31,24 @@ type message struct {
 	stored   time.Time
 }
 
-// event makes an event of the message, or says why it is none.
+// event makes an event or a person event of the message, or says why it is neither.
 func (m message) event() store.Stored {
 	s := store.Stored{Sequence: m.sequence, Stored: m.stored, Header: m.header}
-	s.Event, s.Err = store.ParseEvent(m.subject, m.header, m.data)
+	if store.IsPersonSubject(m.subject) {
+		var person store.PersonEvent
+		if person, s.Err = store.ParsePersonEvent(m.subject, m.header, m.data); s.Err == nil {
+			s.Person = &person
+		}
+	} else {
+		s.Event, s.Err = store.ParseEvent(m.subject, m.header, m.data)
+	}
 	if s.Err != nil {
 		s.Err = fmt.Errorf("message %d of stream %s: %w", m.sequence, EventsStream, s.Err)
 	}
 	return s
 }
 
-// Read goes through the events with sequences from from to to, in order. from 0 is the
+// Read goes through the events, person events too, with sequences from from to to, in order. from 0 is the
 // first; to 0, or beyond it, is the last at the start, so that every Read ends. A
 // sequence that is gone is passed over.
 //
