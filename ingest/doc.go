@@ -7,13 +7,18 @@
 // The queue delivers a notification, at least once and in any order. Its form is
 // checked strictly ([DecodeNotification]), its detail fetched from the URL that it
 // names, and both together make one immutable event ([Notification.Event]), which is
-// appended to the log ([Intake] is this way, for the service, files and replays alike). Only when the log has acknowledged it is the message deleted.
+// appended to the log ([Intake] is this way, for the service, files and replays alike).
+// Only when the log has acknowledged it is the message deleted.
 // The log recognises an event that it has, so a message that comes again, because it
 // could not be deleted or because of a crash, does no harm.
 //
 // What can never become an event goes whole to the rejected messages of the log, with
 // a reason, and is then deleted. So a message is always in at least one of log,
 // rejected and queue, and in one of them in the end.
+//
+// A person event ([store.PersonEvent]) takes the same way, but that it is whole as it comes:
+// no detail is fetched, and what is appended is its JSON as received. One that names nobody
+// is rejected.
 //
 // # What fails, and what then
 //

@@ -233,6 +233,18 @@ func (f *fake) Append(_ context.Context, e *store.Event) (store.Ack, error) {
 	return store.Ack{Sequence: uint64(len(f.stored))}, nil
 }
 
+func (f *fake) AppendPerson(_ context.Context, e *store.PersonEvent) (store.Ack, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.append != nil {
+		if err := f.append(); err != nil {
+			return store.Ack{}, err
+		}
+	}
+	f.stored[e.ID] = true
+	return store.Ack{Sequence: uint64(len(f.stored))}, nil
+}
+
 func (f *fake) Reject(_ context.Context, r store.Rejection) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 
 // Imported is what became of one line of an import.
 type Imported struct {
-	Line int       // from 1
-	Key  store.Key // of its event, where Err is nil
+	Line int            // from 1
+	Key  store.Identity // of its event, where Err is nil
 	Ack  store.Ack
 	Err  error // why it was not stored
 }
@@ -96,12 +96,12 @@ func (im *Importer) line(ctx context.Context, line []byte, fetches chan struct{}
 
 // store stores a notification with its detail, which it fetches when a fetch is free if
 // none came along.
-func (im *Importer) store(ctx context.Context, notification, detail []byte, fetches chan struct{}) (store.Key, store.Ack, error) {
+func (im *Importer) store(ctx context.Context, notification, detail []byte, fetches chan struct{}) (store.Identity, store.Ack, error) {
 	if detail == nil {
 		select {
 		case fetches <- struct{}{}:
 		case <-ctx.Done():
-			return store.Key{}, store.Ack{}, ctx.Err()
+			return nil, store.Ack{}, ctx.Err()
 		}
 		defer func() { <-fetches }()
 	}

@@ -32,12 +32,12 @@ func (i *Intake) with(details Details, log Log) *Intake {
 }
 
 // Store takes the body of a queue message all the way: decode it, fetch its detail,
-// append the event. A detail that came along (not nil) is taken as it is instead. The
-// errors are a *[RejectionError], a *[DetailError], or the log's.
-func (i *Intake) Store(ctx context.Context, body, detail []byte) (store.Key, store.Ack, error) {
+// append the event. A detail that came along (not nil) is taken as it is instead; a person
+// event needs none. The errors are a *[RejectionError], a *[DetailError], or the log's.
+func (i *Intake) Store(ctx context.Context, body, detail []byte) (store.Identity, store.Ack, error) {
 	n, err := DecodeNotification(body)
 	if err != nil {
-		return store.Key{}, store.Ack{}, err
+		return nil, store.Ack{}, err
 	}
 	i.received(ctx, &n)
 	return i.store(ctx, &n, detail, time.Time{})
@@ -45,22 +45,36 @@ func (i *Intake) Store(ctx context.Context, body, detail []byte) (store.Key, sto
 
 // store is the rest of the way of a notification, which was taken off the queue at a
 // time, zero if it was not.
-func (i *Intake) store(ctx context.Context, n *Notification, detail []byte, received time.Time) (store.Key, store.Ack, error) {
+func (i *Intake) store(ctx context.Context, n *Notification, detail []byte, received time.Time) (store.Identity, store.Ack, error) {
+	if n.Person != nil {
+		return i.storePerson(ctx, n.Person, received)
+	}
 	source := ""
 	if detail == nil {
 		var err error
 		if detail, err = i.fetch(ctx, n); err != nil {
-			return store.Key{}, store.Ack{}, err
+			return nil, store.Ack{}, err
 		}
 		source = n.DetailURL
 	}
 	event, err := n.Event(detail)
 	if err != nil {
-		return store.Key{}, store.Ack{}, err
+		return nil, store.Ack{}, err
 	}
 	event.Source, event.Received = source, received.UTC()
 	ack, err := i.log.Append(ctx, &event)
 	return event.Key(), ack, err
+}
+
+// storePerson is the rest of the way of a person event.
+func (i *Intake) storePerson(ctx context.Context, named *store.PersonEvent, received time.Time) (store.Identity, store.Ack, error) {
+	e := *named
+	if len(e.CRNs)+len(e.NOMS) == 0 {
+		return nil, store.Ack{}, reject(store.NoPerson, "person event %s has neither a CRN nor a NOMS number", e.Key())
+	}
+	e.Received = received.UTC()
+	ack, err := i.log.AppendPerson(ctx, &e)
+	return e.Key(), ack, err
 }
 
 // fetch gets the detail that a notification points at.
@@ -78,18 +92,22 @@ func (i *Intake) fetch(ctx context.Context, n *Notification) ([]byte, error) {
 // stand in a group, and under their own types as well, which today's dashboards query.
 func (i *Intake) received(ctx context.Context, n *Notification) {
 	const name = "NotificationReceived"
-	i.metrics.telemetry.WithLabelValues(name, eventType(n.Type)).Inc()
+	crn, noms := string(n.CRN), string(n.NOMS)
+	if n.Person != nil {
+		crn, noms = joinNames(n.Person.CRNs), joinNames(n.Person.NOMS)
+	}
+	i.metrics.telemetry.WithLabelValues(name, eventType(n)).Inc()
 	attributes := []slog.Attr{
 		slog.String(store.EventNameField, name),
-		slog.String("eventType", string(n.Type)),
+		slog.String("eventType", n.EventType()),
 		slog.String("detailUrl", clip(store.PublicURL(n.DetailURL), maxURL)),
-		slog.Group("identifiers", slog.String("crn", string(n.CRN)), slog.String("noms", string(n.NOMS))),
+		slog.Group("identifiers", slog.String("crn", crn), slog.String("noms", noms)),
 	}
-	if n.CRN != "" {
-		attributes = append(attributes, slog.String("CRN", string(n.CRN)))
+	if crn != "" {
+		attributes = append(attributes, slog.String("CRN", crn))
 	}
-	if n.NOMS != "" {
-		attributes = append(attributes, slog.String("NOMS", string(n.NOMS)))
+	if noms != "" {
+		attributes = append(attributes, slog.String("NOMS", noms))
 	}
 	i.logger.LogAttrs(ctx, slog.LevelInfo, name, attributes...)
 }

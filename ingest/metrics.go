@@ -61,9 +61,9 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 }
 
 // eventType bounds the label: what the outside names freely is one value.
-func eventType(t store.Type) string {
-	if t.Known() {
-		return string(t)
+func eventType(n *Notification) string {
+	if n.Person != nil || n.Type.Known() {
+		return n.EventType()
 	}
 	return "other"
 }

@@ -21,7 +21,7 @@ const (
 // Notification is what a message on the queue says, with every identifier parsed.
 type Notification struct {
 	MessageID   string            // the SNS MessageId; "" with raw delivery
-	Type        store.Type        // always a CAS type
+	Type        store.Type        // a CAS type, or "" where Person is set
 	DetailURL   string            // "" if it names none; not yet checked against the allowed ones
 	Occurred    time.Time         // zero if it says nothing that can be read
 	Application string            // additionalInformation.applicationId as written, "" if none
@@ -29,6 +29,18 @@ type Notification struct {
 	CRN         store.CRN         // "" if none that is well formed
 	NOMS        store.NOMS        // "" likewise
 	Trace       map[string]string // W3C trace context of the SNS message, empty if none
+
+	// Person is set where it is a person event, which is whole without a detail: of the
+	// fields above only MessageID and Trace are then set. It may name nobody.
+	Person *store.PersonEvent
+}
+
+// EventType is the type of the event or person event.
+func (n *Notification) EventType() string {
+	if n.Person != nil {
+		return string(n.Person.Type)
+	}
+	return string(n.Type)
 }
 
 // envelope is what SNS wraps an event in.
@@ -36,6 +48,7 @@ type envelope struct {
 	Type       jsontext.Value `json:"Type"`
 	MessageID  jsontext.Value `json:"MessageId"`
 	Message    jsontext.Value `json:"Message"`
+	Timestamp  jsontext.Value `json:"Timestamp"`
 	Attributes jsontext.Value `json:"MessageAttributes"`
 }
 
@@ -57,7 +70,8 @@ type announcement struct {
 // size and depth, the types of Message, eventType, version, detailUrl and of the
 // identifiers that count. All else may be anything: what is not used or optional and of
 // another type than expected counts as absent, as null does, an identifier that is not
-// well formed, and an occurredAt that cannot be read.
+// well formed, and an occurredAt that cannot be read. Of a person event nothing but
+// eventType and version decides: an identifier of another type counts as absent, too.
 //
 // Every error is a *[RejectionError] (malformed, not-cas, unsupported-version); the
 // notification then still has the MessageID of an envelope that could be read.
@@ -75,18 +89,19 @@ func DecodeNotification(body []byte) (Notification, error) {
 	case err != nil:
 		return n, reject(store.Malformed, "the message is no notification: %v", err)
 	case !wrapped:
-		return n, n.decodeEvent(body)
+		return n, n.decodeEvent(body, time.Time{})
 	}
 	n.MessageID, n.Trace = messageID(text(env.MessageID)), traceOf(env.Attributes)
 	if kind, given, err := optionalText("Type", env.Type); err != nil || given && kind != "" && kind != "Notification" {
 		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(env.Type)), 40))
 	}
-	return n, n.decodeEvent([]byte(message))
+	return n, n.decodeEvent([]byte(message), momentOf(env.Timestamp))
 }
 
 // decodeEvent reads the event itself, its type and version first: of another version
-// nothing else can be expected to look as it does here.
-func (n *Notification) decodeEvent(body []byte) error {
+// nothing else can be expected to look as it does here. SNS had it at a time, zero if
+// nothing says so.
+func (n *Notification) decodeEvent(body []byte, sent time.Time) error {
 	var event announcement
 	if err := readStrictly(body, &event); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
@@ -99,11 +114,16 @@ func (n *Notification) decodeEvent(body []byte) error {
 	if err = cmp.Or(err, versionErr); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
 	}
-	if n.Type, err = store.ParseType(kind); err != nil {
-		return reject(store.NotCAS, "%v", err)
+	person, personErr := store.ParsePersonType(kind)
+	if n.Type, err = store.ParseType(kind); err != nil && personErr != nil {
+		return reject(store.NotCAS, "%v; nor is it a person event", err)
 	}
 	if version != 1 {
 		return reject(store.UnsupportedVersion, "the event has version %v, only 1 is known", version)
+	}
+	if personErr == nil {
+		n.Person = personEvent(person, n.MessageID, sent, &event, body)
+		return nil
 	}
 	if n.DetailURL, _, err = optionalText("detailUrl", event.DetailURL); err != nil {
 		return reject(store.Malformed, "the event cannot be read: %v", err)
@@ -114,13 +134,24 @@ func (n *Notification) decodeEvent(body []byte) error {
 		Booking     jsontext.Value `json:"bookingId"`
 	}](event.Additional)
 	n.Application, n.Booking = text(additional.Application), text(additional.Booking)
-	if t, err := store.ParsePlausibleTime(text(event.OccurredAt)); err == nil {
-		n.Occurred = t
+	n.Occurred = momentOf(event.OccurredAt)
+	return n.identify(identifiersOf(event.Person))
+}
+
+// momentOf is the date-time that v is, zero if it is none that can be read.
+func momentOf(v jsontext.Value) time.Time {
+	t, err := store.ParsePlausibleTime(text(v))
+	if err != nil {
+		return time.Time{}
 	}
-	person := object[struct {
+	return t
+}
+
+// identifiersOf are the identifiers of a personReference.
+func identifiersOf(v jsontext.Value) []jsontext.Value {
+	return list(object[struct {
 		Identifiers jsontext.Value `json:"identifiers"`
-	}](event.Person)
-	return n.identify(list(person.Identifiers))
+	}](v).Identifiers)
 }
 
 // versionOf is the version of an event, which has to be a number.

@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"casdelius/ingest"
+	"casdelius/ingest/sqs/sqstest"
 	"casdelius/store"
 )
 
@@ -243,6 +245,8 @@ func FuzzNotification(f *testing.F) {
 	f.Add(`{"eventType":"accommodation.cas3.a.>","version":1.0,"personReference":{"identifiers":[{"type":"NOMS","value":"A1234BC"}]}}`)
 	f.Add(`{"Message":"{\"Message\":\"\"}","MessageId":"\u0000"}`)
 	f.Add(`[[[[`)
+	f.Add(sqstest.EnvelopeSNS(person(store.PrisonIdentifierUpdated, renamed), "any", uuid.NewString(), sentAt))
+	f.Add(person(store.MergeCompleted, merged+`,"personReference":{"identifiers":[{"type":"NOMS","value":"A1234BC"}]}`))
 	f.Fuzz(func(t *testing.T, body string) {
 		n, err := ingest.DecodeNotification([]byte(body))
 		if err != nil {
@@ -250,6 +254,14 @@ func FuzzNotification(f *testing.F) {
 			require.ErrorAs(t, err, &rejection)
 			_, err := store.ParseReason(string(rejection.Reason))
 			require.NoError(t, err)
+			return
+		}
+		if e := n.Person; e != nil {
+			if len(e.CRNs)+len(e.NOMS) > 0 {
+				read, err := store.ParsePersonEvent(e.Key().Subject(), e.Header(), e.Body)
+				require.NoError(t, err)
+				require.Equal(t, *e, read)
+			}
 			return
 		}
 		_, err = store.ParseType(string(n.Type))

@@ -69,11 +69,12 @@ func (e *PartialError) Unwrap() []error {
 }
 
 // Log is where events and rejected messages are kept. A nil error is a positive
-// acknowledgement: the message is on disk. Both calls are idempotent and safe for
+// acknowledgement: the message is on disk. All calls are idempotent and safe for
 // concurrent use. An error that has a method TooLarge() bool, which is true, says that
 // the log will never take this message, and nothing about the log.
 type Log interface {
 	Append(ctx context.Context, e *store.Event) (store.Ack, error)
+	AppendPerson(ctx context.Context, e *store.PersonEvent) (store.Ack, error)
 	Reject(ctx context.Context, r store.Rejection) error
 }
 

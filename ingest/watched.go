@@ -57,6 +57,13 @@ func (w watched) Append(ctx context.Context, e *store.Event) (store.Ack, error) 
 	return ack, err
 }
 
+// AppendPerson implements [Log].
+func (w watched) AppendPerson(ctx context.Context, e *store.PersonEvent) (store.Ack, error) {
+	ack, err := w.intake.log.AppendPerson(ctx, e)
+	w.logAnswered(ctx, err)
+	return ack, err
+}
+
 // Reject implements [Log].
 func (w watched) Reject(ctx context.Context, r store.Rejection) error {
 	err := w.intake.log.Reject(ctx, r)

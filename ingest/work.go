@@ -180,6 +180,6 @@ func (s *Service) span(ctx context.Context, j *job) trace.Span {
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(carrier))
 	_, span := otel.Tracer("casdelius/ingest").Start(ctx, "ingest notification",
 		trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(attribute.String("messaging.message.id", j.ID), attribute.String("eventType", string(j.notification.Type))))
+		trace.WithAttributes(attribute.String("messaging.message.id", j.ID), attribute.String("eventType", j.notification.EventType())))
 	return span
 }

@@ -1,13 +1,14 @@
 package store
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // PersonType is the type of a person event.
@@ -41,7 +42,7 @@ func ParsePersonType(s string) (PersonType, error) {
 // whom it names.
 type PersonEvent struct {
 	Type     PersonType
-	ID       string    // the SNS MessageId, or the body's SHA-256 where there is none; see [ParsePersonID]
+	ID       string    // as [PersonID] makes it
 	CRNs     []CRN     // whom it names, each once; of these and
 	NOMS     []NOMS    // these at least one
 	Emitted  time.Time // when SNS had it, UTC, whole microseconds; zero if nothing says so
@@ -49,16 +50,16 @@ type PersonEvent struct {
 	Body     []byte    // the event's JSON exactly as received
 }
 
-// ParsePersonID checks what a person event is told from others by: a UUID in its
-// 36-character spelling, which is returned in lower case, or 64 lower-case hexadecimals.
-func ParsePersonID(s string) (string, error) {
-	if id, err := ParseReferral(s); err == nil {
-		return id.String(), nil
+// PersonID is what a person event is told from others of its type by: its SNS MessageId in
+// lower case, where it has one that is a UUID, else the SHA-256 of its body in lower-case
+// hex. A person event has no id of its own, and with raw delivery no MessageId.
+func PersonID(messageID string, body []byte) string {
+	if len(messageID) == 36 {
+		if id, err := uuid.Parse(messageID); err == nil {
+			return id.String()
+		}
 	}
-	if sum, err := hex.DecodeString(s); err == nil && len(sum) == sha256.Size && s == strings.ToLower(s) {
-		return s, nil
-	}
-	return "", fmt.Errorf("id %q of a person event is neither a UUID nor a SHA-256 in hex", clip(s))
+	return checksum(body)
 }
 
 // PersonKey is a person event's identity.
@@ -134,8 +135,8 @@ func ParsePersonEvent(subject string, header map[string][]string, body []byte) (
 	if e.Type, err = ParsePersonType(get(HeaderType)); err != nil {
 		return PersonEvent{}, fmt.Errorf("header %s: %w", HeaderType, err)
 	}
-	if e.ID, err = ParsePersonID(get(HeaderID)); err != nil {
-		return PersonEvent{}, fmt.Errorf("header %s: %w", HeaderID, err)
+	if e.ID = get(HeaderID); e.ID != PersonID(e.ID, body) {
+		return PersonEvent{}, fmt.Errorf("header %s: %q is neither a UUID in lower case nor the body's SHA-256", HeaderID, clip(e.ID))
 	}
 	if e.Key().Subject() != subject {
 		return PersonEvent{}, fmt.Errorf("person event %s stands under subject %q", e.Key(), clip(subject))
@@ -152,12 +153,8 @@ func ParsePersonEvent(subject string, header map[string][]string, body []byte) (
 		return PersonEvent{}, errors.New("person event " + e.Key().String() + " names nobody")
 	}
 	e.Body = body
-	sum := checksum(body)
-	if get(HeaderSum) != sum {
+	if sum := checksum(body); get(HeaderSum) != sum {
 		return PersonEvent{}, fmt.Errorf("person event %s: the body's checksum is %s, stored was %q", e.Key(), sum, clip(get(HeaderSum)))
-	}
-	if len(e.ID) == len(sum) && e.ID != sum {
-		return PersonEvent{}, fmt.Errorf("person event %s: its id is not the body's checksum, %s", e.Key(), sum)
 	}
 	return e, nil
 }

@@ -27,10 +27,9 @@ func somePersonEvent() store.PersonEvent {
 
 func TestPersonEventComesBackFromItsHeaders(t *testing.T) {
 	t.Parallel()
-	bodiless := store.Event{}
 	for name, e := range map[string]store.PersonEvent{
 		"all attributes": somePersonEvent(),
-		"the least":      {Type: store.PrisonIdentifierUpdated, ID: bodiless.Checksum(), NOMS: []store.NOMS{"A1234BC"}},
+		"the least":      {Type: store.PrisonIdentifierUpdated, ID: store.PersonID("", nil), NOMS: []store.NOMS{"A1234BC"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,8 +92,9 @@ func TestStoredMessageThatIsNoPersonEventOfOursIsRefused(t *testing.T) {
 		"a subject that is not ours":  {"cas.events.cas3." + someReferral, func(map[string][]string) {}, "stands under subject"},
 		"a subject with more to it":   {subject + ".x", func(map[string][]string) {}, "stands under subject"},
 		"a subject in upper case":     {"cas.events.person." + strings.ToUpper(someMessage), func(map[string][]string) {}, "stands under subject"},
-		"the checksum of another":     {"cas.events.person." + strings.Repeat("0", 64), set(store.HeaderID, strings.Repeat("0", 64)), "not the body's checksum"},
+		"the checksum of another":     {"cas.events.person." + strings.Repeat("0", 64), set(store.HeaderID, strings.Repeat("0", 64)), store.HeaderID},
 		"a checksum in upper case":    {"cas.events.person." + strings.Repeat("A", 64), set(store.HeaderID, strings.Repeat("A", 64)), store.HeaderID},
+		"an id in upper case":         {"cas.events.person." + strings.ToUpper(someMessage), set(store.HeaderID, strings.ToUpper(someMessage)), store.HeaderID},
 		"an id in another's spelling": {"cas.events.person.{" + someMessage[1:35] + "}", set(store.HeaderID, "{"+someMessage[1:35]+"}"), store.HeaderID},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +130,16 @@ func TestIdentityOfAPersonEventIsItsTypeAndIDTogether(t *testing.T) {
 		assert.Regexp(t, "^[0-9a-f]{64}$", k.MessageID())
 		assert.False(t, seen[k.MessageID()], k)
 		seen[k.MessageID()] = true
+	}
+}
+
+func TestAPersonEventWithoutAMessageIDOfSNSIsToldByItsBody(t *testing.T) {
+	t.Parallel()
+	body := []byte("{}")
+	const sum = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+	assert.Equal(t, someMessage, store.PersonID(strings.ToUpper(someMessage), body))
+	for _, none := range []string{"", "a.b", ">", "{" + someMessage[1:35] + "}", someMessage + "x", strings.ReplaceAll(someMessage, "-", ""), strings.Repeat("0", 64)} {
+		assert.Equal(t, sum, store.PersonID(none, body), none)
 	}
 }
 

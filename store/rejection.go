@@ -9,7 +9,7 @@ type Reason string
 const (
 	Malformed          Reason = "malformed"           // the body is no notification
 	UnsupportedVersion Reason = "unsupported-version" // the event's version is not 1
-	NotCAS             Reason = "not-cas"             // the event type is not of CAS2 or CAS3
+	NotCAS             Reason = "not-cas"             // the event type is neither of CAS2 or CAS3 nor of a person event
 	NoPerson           Reason = "no-person"           // neither a CRN nor a NOMS number
 	NoReferral         Reason = "no-referral"         // neither an application nor a booking to key it by
 	NoDetailURL        Reason = "no-detail-url"       // nowhere to fetch the detail from
