@@ -66,6 +66,7 @@ type system struct {
 	twin     *deliustest.Twin
 	said     *journal
 	progress *progress
+	pauses   postgres.Config // before what is parked is tried again
 }
 
 // setup starts the parts, but no service, with a Delius where nobody lives yet.
@@ -81,6 +82,7 @@ func setupOn(t *testing.T, delius postgrestest.Delius, url string) *system {
 	s := &system{
 		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t),
 		delius: delius, database: url, said: newJournal(t), progress: newProgress(),
+		pauses: postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond},
 	}
 	_, err := s.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
 	require.NoError(t, err)
@@ -200,7 +202,7 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	}
 	pool, err := projection.Connect(ctx, s.database, 2)
 	require.NoError(t, err)
-	db, err := postgres.New(ctx, pool, postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond})
+	db, err := postgres.New(ctx, pool, s.pauses)
 	require.NoError(t, err)
 	log := s.connect(t, "projector")
 	p, err := projector.New(projection.NewLog(log), db.Ports(), config)

@@ -19,6 +19,12 @@
 // acknowledged. An event so says no more than "look at this person again": it does not
 // matter how often it comes, in which order, or with how many others.
 //
+// A person event (a merge, an unmerge, another prison number) says nothing but that: it is a
+// wake-up. The inbox notes its sequence, and every referral whose events name somebody whom it
+// names is marked in the same transaction, by name or through the offender who has the name.
+// Nothing is folded from it, so one that is lost costs freshness only: what a step finds it
+// finds in Delius as it stands.
+//
 // # The workers
 //
 // [Reconciler] is that step: the one way into Delius. Live projection, the sweep, a rebuild,

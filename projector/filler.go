@@ -20,10 +20,19 @@ type Inbox interface {
 	VerifyStream(ctx context.Context, last uint64, stream Stream) error
 	// Missing are the gaps in the sequences that are recorded, up to one.
 	Missing(ctx context.Context, to uint64) ([]Range, error)
-	// Put puts messages into the inbox and marks their referrals as due.
+	// Put puts messages into the inbox and marks their referrals as due: of a person event
+	// those whose events name somebody whom it names.
 	Put(ctx context.Context, messages []store.Stored) error
 	// Load does what Put does, for up to some thousands of messages.
 	Load(ctx context.Context, messages []store.Stored) error
+	// Woken are the referrals that person events mark.
+	Woken(ctx context.Context, events []*store.PersonEvent) ([]Woken, error)
+}
+
+// Woken is a referral that is to be looked at because of a person event.
+type Woken struct {
+	Referral store.Referral
+	Name     string // one of those that its events give its person
 }
 
 // filler fills the inbox from the stream. There is no other way into it.
@@ -66,12 +75,34 @@ func (f *filler) put(ctx context.Context, messages []store.Stored) error {
 	}
 	err := f.retry.do(ctx, "putting events into the inbox", func() error { return f.inbox.Put(ctx, messages) })
 	if err == nil {
-		f.metrics.events.Add(float64(len(messages)))
+		f.metrics.received(messages)
 	}
 	return err
 }
 
-// reportUnreadable says that a message is no event, if it is none.
+// woken are the referrals that the person events among messages have marked.
+func (f *filler) woken(ctx context.Context, messages []store.Stored) (woken []Woken, err error) {
+	var events []*store.PersonEvent
+	for i := range messages {
+		if messages[i].Person != nil {
+			events = append(events, messages[i].Person)
+		}
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	err = f.retry.do(ctx, "asking whom person events wake", func() (err error) {
+		woken, err = f.inbox.Woken(ctx, events)
+		return err
+	})
+	if len(woken) > 0 {
+		f.metrics.woken.Add(float64(len(woken)))
+		f.logger.InfoContext(ctx, "person events: referrals of whom they name are looked at again", "events", len(events), "referrals", len(woken))
+	}
+	return woken, err
+}
+
+// reportUnreadable says that a message is neither an event nor a person event, if it is neither.
 func (f *filler) reportUnreadable(ctx context.Context, message *store.Stored) {
 	if message.Err == nil {
 		return
@@ -116,7 +147,7 @@ func (f *filler) fill(ctx context.Context, o fill) error {
 				if err := f.retry.do(ctx, "filling the inbox", func() error { return o.write(ctx, messages) }); err != nil {
 					return err
 				}
-				f.metrics.events.Add(float64(len(messages)))
+				f.metrics.received(messages)
 				if o.progress != nil {
 					mu.Lock()
 					o.progress(len(messages))

@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,11 @@ func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Fo
 		if err := l.filler.put(work, events); err != nil {
 			return errors.Join(err, follower.Release(events))
 		}
-		for i, next := range partition(events, len(lanes)) {
+		woken, err := l.filler.woken(work, events)
+		if err != nil {
+			return errors.Join(err, follower.Release(events))
+		}
+		for i, next := range partition(events, woken, len(lanes)) {
 			select {
 			case lanes[i] <- next:
 			case <-ctx.Done():
@@ -152,24 +157,28 @@ func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Fo
 
 var seed = maphash.MakeSeed()
 
-// partition divides a batch among the lanes, by whom an event names.
-func partition(events []store.Stored, lanes int) []share {
+// partition divides a batch, and the referrals that its person events have woken, among the
+// lanes, by whom their events name.
+func partition(events []store.Stored, woken []Woken, lanes int) []share {
 	all := &batch{events: events}
 	all.left.Store(int32(lanes)) //nolint:gosec // a handful
 	shares := make([]share, lanes)
 	seen := map[store.Referral]bool{}
-	for i := range events {
-		e := &events[i]
-		if e.Err != nil || seen[e.Referral] {
-			continue
+	add := func(referral store.Referral, name string) {
+		if seen[referral] {
+			return
 		}
-		seen[e.Referral] = true
-		name := string(e.CRN)
-		if name == "" {
-			name = string(e.NOMS)
-		}
+		seen[referral] = true
 		lane := &shares[maphash.String(seed, name)%uint64(lanes)] //nolint:gosec // a handful
-		lane.referrals = append(lane.referrals, e.Referral)
+		lane.referrals = append(lane.referrals, referral)
+	}
+	for i := range events {
+		if e := &events[i]; e.IsEvent() {
+			add(e.Referral, cmp.Or(string(e.CRN), string(e.NOMS)))
+		}
+	}
+	for _, w := range woken {
+		add(w.Referral, w.Name)
 	}
 	traces := links(events)
 	for i := range shares {

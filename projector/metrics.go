@@ -11,10 +11,10 @@ import (
 
 // metrics are what operators watch; every branch of the projector has one.
 type metrics struct {
-	events, unreadable, retries, failures, deferred, conflicts, gaps, planned prometheus.Counter
+	woken, unreadable, retries, failures, deferred, conflicts, gaps, planned prometheus.Counter
 
-	telemetry, changes *prometheus.CounterVec
-	freshness          prometheus.Histogram
+	messages, telemetry, changes *prometheus.CounterVec
+	freshness                    prometheus.Histogram
 
 	due, oldestDue, conflictsKept, oldestUnapplied, streamBytes, streamLeft prometheus.Gauge
 	parked, parkedAge                                                       *prometheus.GaugeVec
@@ -42,8 +42,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		return g
 	}
 	m := &metrics{
-		events:     counter("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too."),
-		unreadable: counter("unreadable_total", "Messages of the stream that are no event."),
+		messages:   counters("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too, by kind: event, person-event, unreadable.", "kind"),
+		woken:      counter("woken_referrals_total", "Referrals looked at again because of person events."),
+		unreadable: counter("unreadable_total", "Messages of the stream that are neither an event nor a person event."),
 		retries:    counter("retries_total", "Steps that were run again after a transient error: a lock timeout, a lost connection."),
 		failures:   counter("failures_total", "Referrals that met an unexpected error."),
 		deferred:   counter("deferred_total", "People deferred because somebody else had locked or changed one of their rows."),
@@ -68,6 +69,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	registry.MustRegister(m.freshness)
 	// What has not happened yet is 0, not absent: an alert on the first time needs that.
+	for _, kind := range []string{kindEvent, kindPersonEvent, kindUnreadable} {
+		m.messages.WithLabelValues(kind)
+	}
 	for _, typ := range store.Types() {
 		m.telemetry.WithLabelValues(delius.TelemetryName(typ))
 	}
@@ -75,6 +79,31 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		m.telemetry.WithLabelValues(string(kind))
 	}
 	return m
+}
+
+// The kinds of messages.
+const (
+	kindEvent       = "event"
+	kindPersonEvent = "person-event"
+	kindUnreadable  = "unreadable"
+)
+
+// received counts messages that were put into the inbox.
+func (m *metrics) received(messages []store.Stored) {
+	count := map[string]int{}
+	for i := range messages {
+		switch {
+		case messages[i].IsEvent():
+			count[kindEvent]++
+		case messages[i].Person != nil:
+			count[kindPersonEvent]++
+		default:
+			count[kindUnreadable]++
+		}
+	}
+	for kind, n := range count {
+		m.messages.WithLabelValues(kind).Add(float64(n))
+	}
 }
 
 func (m *metrics) stream(s Stream) {

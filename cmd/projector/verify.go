@@ -121,6 +121,8 @@ func subject(f *verify.Finding) string {
 		return "contact " + f.URN
 	case f.Event != (store.Key{}):
 		return fmt.Sprintf("message %d, %s", f.Sequence, f.Event)
+	case f.Person != (store.PersonKey{}):
+		return fmt.Sprintf("message %d, %s", f.Sequence, f.Person)
 	}
 	return fmt.Sprintf("message %d", f.Sequence)
 }

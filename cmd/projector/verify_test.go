@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"casdelius/projector/inspect"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/verify"
 	"casdelius/store"
 )
 
@@ -118,4 +120,17 @@ func TestVerifyLooksOnlyAtWhoIsAskedFor(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, says)
 	}
+}
+
+// It catches a message that is told by its number alone although it is a person event.
+func TestALostPersonEventIsToldByItsTypeAndID(t *testing.T) {
+	t.Parallel()
+	f := verify.Finding{
+		Severity: verify.Damaged, Place: verify.InInbox, Problem: verify.Missing, Sequence: 7, CRN: "X123456",
+		Person: store.PersonKey{Type: store.MergeCompleted, ID: "0b8a3f6e-5d0c-4a53-9c1f-2f4a4c1e7d11"},
+	}
+	require.Equal(t, "damaged  message 7, probation-case.merge.completed 0b8a3f6e-5d0c-4a53-9c1f-2f4a4c1e7d11 is not in the inbox, X123456", sentence(&f))
+	line, err := json.Marshal(inspect.FindingOf("finding", &f))
+	require.NoError(t, err)
+	require.Contains(t, string(line), `"personEvent":{"type":"probation-case.merge.completed","id":"0b8a3f6e-5d0c-4a53-9c1f-2f4a4c1e7d11"}`)
 }

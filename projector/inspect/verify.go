@@ -9,21 +9,28 @@ import (
 
 // FindingLine is one line of a verification.
 type FindingLine struct {
-	What        string     `json:"what"` // "finding"
-	Severity    string     `json:"severity"`
-	Problem     string     `json:"problem"`
-	Place       string     `json:"place"`
-	CRN         string     `json:"crn,omitempty"`
-	URN         string     `json:"urn,omitempty"`
-	Referral    string     `json:"referral,omitempty"`
-	Contact     int64      `json:"contactId,omitempty"`
-	Address     int64      `json:"addressId,omitempty"`
-	Sequence    uint64     `json:"sequence,omitempty"`
-	Event       *Event     `json:"event,omitempty"`
-	EditedBy    string     `json:"editedBy,omitempty"`
-	EditedAt    *time.Time `json:"editedAt,omitempty"`
-	Differences []Altered  `json:"differences,omitempty"`
-	Repaired    *bool      `json:"repaired,omitempty"`
+	What        string       `json:"what"` // "finding"
+	Severity    string       `json:"severity"`
+	Problem     string       `json:"problem"`
+	Place       string       `json:"place"`
+	CRN         string       `json:"crn,omitempty"`
+	URN         string       `json:"urn,omitempty"`
+	Referral    string       `json:"referral,omitempty"`
+	Contact     int64        `json:"contactId,omitempty"`
+	Address     int64        `json:"addressId,omitempty"`
+	Sequence    uint64       `json:"sequence,omitempty"`
+	Event       *Event       `json:"event,omitempty"`
+	Person      *PersonEvent `json:"personEvent,omitempty"`
+	EditedBy    string       `json:"editedBy,omitempty"`
+	EditedAt    *time.Time   `json:"editedAt,omitempty"`
+	Differences []Altered    `json:"differences,omitempty"`
+	Repaired    *bool        `json:"repaired,omitempty"`
+}
+
+// PersonEvent is the identity of a person event.
+type PersonEvent struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
 }
 
 // Altered is one column of a damaged row, or one attribute of an event.
@@ -55,6 +62,9 @@ func FindingOf(what string, f *verify.Finding) FindingLine {
 	}
 	if f.Event != (store.Key{}) {
 		line.Event = &EventsOf([]store.Key{f.Event})[0]
+	}
+	if f.Person != (store.PersonKey{}) {
+		line.Person = &PersonEvent{string(f.Person.Type), f.Person.ID}
 	}
 	switch f.Place {
 	case verify.InContacts:

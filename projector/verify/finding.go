@@ -66,6 +66,7 @@ type Finding struct {
 
 	Sequence uint64
 	Event    store.Key
+	Person   store.PersonKey // where it is a person event
 	Referral store.Referral
 	CRN      string
 	URN      string
@@ -83,14 +84,14 @@ type Finding struct {
 type Difference struct{ Field, Was, Is string }
 
 // Entry is what the inbox has under one sequence of the stream: an event, without its
-// body, or the note that there is none of its own.
+// body, or the note that there is none of its own, which is all it has of a person event.
 type Entry struct {
 	store.Event
 	Sequence uint64
 	Stored   time.Time
 	Sum      string // of the body, in hex, as it was when it was stored
 	Intact   bool   // the body still has it
-	Other    bool   // a duplicate, or no event
+	Other    bool   // a duplicate, a person event, or neither
 }
 
 // Inbox is what a verification asks of the inbox. Every look sees one moment.

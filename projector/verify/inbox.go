@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -193,13 +194,13 @@ func (v *Verifier) compare(ctx context.Context, messages []store.Stored, entries
 		h := &entries[next]
 		next++
 		switch {
-		case h.Other && m.Err == nil:
+		case h.Other && m.IsEvent():
 			copies = append(copies, m)
 		case !h.Other:
 			if d := differences(m, h); len(d) > 0 {
 				f := absent(m)
 				f.Problem, f.Differences = Altered, d
-				if m.Err != nil {
+				if !m.IsEvent() {
 					f.Event, f.Referral = h.Key(), h.Referral
 				}
 				found = append(found, f)
@@ -210,7 +211,7 @@ func (v *Verifier) compare(ctx context.Context, messages []store.Stored, entries
 		found = append(found, extra(&entries[next]))
 	}
 	lost, err := v.lostCopies(ctx, copies)
-	return v.ofSelected(append(found, lost...)), err
+	return v.ofSelected(append(found, lost...), messages), err
 }
 
 // lostCopies are the messages among those that the inbox took for duplicates of which
@@ -238,8 +239,14 @@ func (v *Verifier) lostCopies(ctx context.Context, copies []*store.Stored) ([]Fi
 
 func absent(m *store.Stored) Finding {
 	f := Finding{Severity: Damaged, Place: InInbox, Problem: Missing, Sequence: m.Sequence}
-	if m.Err == nil {
+	switch {
+	case m.IsEvent():
 		f.Event, f.Referral, f.CRN = m.Key(), m.Referral, string(m.CRN)
+	case m.Person != nil:
+		f.Person = m.Person.Key()
+		if len(m.Person.CRNs) > 0 {
+			f.CRN = string(m.Person.CRNs[0])
+		}
 	}
 	return f
 }
@@ -252,20 +259,37 @@ func extra(h *Entry) Finding {
 	return f
 }
 
-// ofSelected leaves out what is certainly somebody else's.
-func (v *Verifier) ofSelected(found []Finding) []Finding {
+// ofSelected leaves out what is certainly somebody else's. A person event names several.
+func (v *Verifier) ofSelected(found []Finding, messages []store.Stored) []Finding {
 	if v.selection == nil {
 		return found
 	}
+	selected := func(crn store.CRN) bool { return slices.Contains(v.o.CRNs, crn) }
 	return slices.DeleteFunc(found, func(f Finding) bool {
-		return !slices.Contains(v.selection.Referrals, f.Referral) && !slices.Contains(v.o.CRNs, store.CRN(f.CRN))
+		if m := messageAt(messages, f.Sequence); m != nil && m.Person != nil && slices.ContainsFunc(m.Person.CRNs, selected) {
+			return false
+		}
+		return !slices.Contains(v.selection.Referrals, f.Referral) && !selected(store.CRN(f.CRN))
 	})
+}
+
+// messageAt is the message with a sequence, among some in order; nil if it is not there.
+func messageAt(messages []store.Stored, sequence uint64) *store.Stored {
+	i, there := slices.BinarySearchFunc(messages, sequence, func(m store.Stored, sequence uint64) int { return cmp.Compare(m.Sequence, sequence) })
+	if !there {
+		return nil
+	}
+	return &messages[i]
 }
 
 // differences compares an event of the inbox with its message.
 func differences(m *store.Stored, h *Entry) []Difference {
-	if m.Err != nil {
-		return []Difference{{"event", "", h.Key().String()}}
+	if !m.IsEvent() {
+		was := ""
+		if m.Person != nil {
+			was = m.Person.Key().String()
+		}
+		return []Difference{{"event", was, h.Key().String()}}
 	}
 	moment := func(t time.Time) string {
 		if t.IsZero() {
@@ -296,29 +320,16 @@ func differences(m *store.Stored, h *Entry) []Difference {
 func (v *Verifier) restore(ctx context.Context, left []Finding, messages []store.Stored) error {
 	var back []store.Stored
 	for _, f := range left {
-		i, there := slices.BinarySearchFunc(messages, f.Sequence, func(m store.Stored, sequence uint64) int {
-			switch {
-			case m.Sequence < sequence:
-				return -1
-			case m.Sequence > sequence:
-				return 1
-			}
-			return 0
-		})
-		if !there {
+		m := messageAt(messages, f.Sequence)
+		if m == nil {
 			continue
 		}
-		back = append(back, messages[i])
+		back = append(back, *m)
 		v.note(f)
-		if messages[i].Err == nil {
-			v.touched[messages[i].Referral] = true
+		if m.IsEvent() {
+			v.touched[m.Referral] = true
 		}
 	}
-	slices.SortFunc(back, func(a, b store.Stored) int {
-		if a.Sequence < b.Sequence {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(back, func(a, b store.Stored) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return v.ports.Reconciler.Retry(ctx, "restoring messages in the inbox", func() error { return v.ports.Mender.Restore(ctx, back) })
 }

@@ -124,7 +124,7 @@ func restore(ctx context.Context, transaction pgx.Tx, messages []store.Stored) e
 	for i := range messages {
 		sequence := int64(messages[i].Sequence) //nolint:gosec // see put
 		sequences = append(sequences, sequence)
-		if messages[i].Err == nil {
+		if messages[i].IsEvent() {
 			key := messages[i].Key()
 			keys, keySequences, stays[key] = append(keys, key), append(keySequences, sequence), true
 		}

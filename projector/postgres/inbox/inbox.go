@@ -2,7 +2,8 @@
 // stored, and the sequences that have no event of their own.
 //
 // Whoever puts an event into the inbox marks its referral as due in the same transaction; only
-// a step that commits clears the mark. Of one event the lowest sequence stays, in whatever
+// a step that commits clears the mark. A person event leaves its sequence and marks; nothing
+// else of it is kept. Of one event the lowest sequence stays, in whatever
 // order and by however many hands messages come. The inbox can be made again from the stream
 // at any time, and is checked against it ([Inbox.Entries] and the like).
 package inbox
@@ -75,8 +76,8 @@ func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error
 	return putRest(ctx, transaction, messages, args, unreadable)
 }
 
-// putRest records the sequences of messages that gave no new event, and lets those
-// that are earlier than what stands in the inbox take its place.
+// putRest records the sequences of messages that gave no new event, lets those that are
+// earlier than what stands in the inbox take its place, and marks whom person events wake.
 func putRest(ctx context.Context, transaction pgx.Tx, messages []store.Stored, args []any, unreadable []int64) error {
 	sequences := make([]int64, len(messages))
 	for i := range messages {
@@ -88,7 +89,10 @@ func putRest(ctx context.Context, transaction pgx.Tx, messages []store.Stored, a
 		b.Queue(sqlReplace, args...)
 	}
 	b.Queue(sqlPutOthers, sequences, unreadable)
-	return transaction.SendBatch(ctx, &b).Close()
+	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	return wake(ctx, transaction, messages)
 }
 
 // identitiesOf are the arrays of whom events name that have an effect, each referral with
@@ -112,14 +116,15 @@ func identitiesOf(events []*store.Stored) []any {
 }
 
 // winners are the messages' events, one of each identity, in the order of identity,
-// and the sequences of the messages that are none.
+// and the sequences of the messages that are neither that nor person events.
 func winners(messages []store.Stored) (events []*store.Stored, unreadable []int64) {
 	for i := range messages {
-		if messages[i].Err != nil {
-			unreadable = append(unreadable, int64(messages[i].Sequence)) //nolint:gosec // see put
-			continue
+		switch m := &messages[i]; {
+		case m.Err != nil:
+			unreadable = append(unreadable, int64(m.Sequence)) //nolint:gosec // see put
+		case m.IsEvent():
+			events = append(events, m)
 		}
-		events = append(events, &messages[i])
 	}
 	slices.SortFunc(events, func(a, b *store.Stored) int {
 		if c := a.Key().Compare(b.Key()); c != 0 {
