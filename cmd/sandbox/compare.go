@@ -41,7 +41,7 @@ func (st *stage) compare(ctx context.Context) (findings, error) {
 	f.against("contact", keyed(contacts, contactKey), keyed(referenceContacts(st.story.reference), contactKey))
 	f.against("address", keyed(addresses, addressKey), keyed(referenceAddresses(st.story.reference), addressKey))
 
-	f.count("events in the stream", int(n.stream), st.story.events) //nolint:gosec // sequences are small here
+	f.count("events and person events in the stream", int(n.stream), st.story.events+st.story.wakeUps) //nolint:gosec // sequences are small here
 	f.count("rejected messages", n.rejected, 0)
 	f.count("messages in the dead-letter queue", n.dead.Visible+n.dead.InFlight, 0)
 	audited, err := st.audited(ctx)

@@ -49,7 +49,7 @@ func (p *post) deliver(ctx context.Context, messages []message, perSecond float6
 }
 
 // send raises one event: the detail is there, perhaps only after a moment, and the
-// notification is in the queue.
+// notification is in the queue. After some, Delius raises a person event as well.
 func (p *post) send(m message) error {
 	p.cas.Put(m.Source, m.Body)
 	if m.misses > 0 {
@@ -58,6 +58,11 @@ func (p *post) send(m message) error {
 	body := sqstest.EnvelopeSNS(string(m.Notification), string(m.Type), m.id, time.Now())
 	if _, err := p.sqs.Send(queueName, body, nil); err != nil {
 		return fmt.Errorf("send the notification of %s: %w", m.Key(), err)
+	}
+	if m.then != nil {
+		if err := p.sendWakeUp(m.then); err != nil {
+			return err
+		}
 	}
 	p.sent.Add(1)
 	return nil

@@ -32,6 +32,7 @@ type story struct {
 	visits   []*visit             // of practitioners
 	withheld postgrestest.Officer // joins Delius late; the zero Officer if nobody does
 	events   int                  // that end up in the stream
+	wakeUps  int                  // person events, likewise
 	late     int                  // of messages
 
 	reference *deliustest.Twin
@@ -44,6 +45,8 @@ type message struct {
 	misses  int    // how often its detail answers 404 before it is there
 	resent  bool   // it was sent before
 	overdue int    // how many messages overtake it
+
+	then *wakeUp // what Delius raises right after it; nil if nothing
 }
 
 // plan makes up the story of people whose details are at a base URL.
@@ -67,6 +70,7 @@ func plan(seed uint64, people int, baseURL string) *story {
 	told := s.visitSome(chance, histories)
 	slices.SortStableFunc(told, func(a, b *storetest.Raised) int { return a.Emitted.Compare(b.Emitted) })
 	s.post(chance, told)
+	s.wake(seed)
 	return s
 }
 

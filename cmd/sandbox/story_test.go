@@ -40,6 +40,14 @@ func TestAStoryHasAllThatCanGoWrong(t *testing.T) {
 	for _, typ := range store.Types() {
 		require.Contains(t, typesOf(s), typ)
 	}
+	raised := map[store.PersonType]int{}
+	for _, m := range s.messages {
+		if m.then != nil {
+			raised[m.then.kind]++
+		}
+	}
+	require.Len(t, raised, len(store.PersonTypes()))
+	require.InDelta(t, woken, float64(s.wakeUps)/float64(len(s.messages)), 0.01)
 }
 
 func typesOf(s *story) map[store.Type]bool {
