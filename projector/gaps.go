@@ -23,6 +23,9 @@ type Mender interface {
 	// MarkForgotten marks referrals with an event that was never applied although nobody is to
 	// look at it. It returns how many there were.
 	MarkForgotten(ctx context.Context) (int, error)
+	// Misplaced are referrals of which rows stand where a merge in Delius, or the undoing of
+	// one, has left them.
+	Misplaced(ctx context.Context) ([]store.Referral, error)
 	// RestoreIdentities brings back whom the inbox's events name, where that was lost, and
 	// marks their referrals as due.
 	RestoreIdentities(ctx context.Context) error
@@ -80,7 +83,18 @@ func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
 	if forgotten > 0 {
 		l.config.Logger.InfoContext(ctx, "events in the inbox were never applied: their referrals are due again", "referrals", forgotten)
 	}
-	return stream.LastSequence, nil
+	return stream.LastSequence, l.markMisplaced(ctx)
+}
+
+// markMisplaced marks whom Delius has merged or unmerged: what tells of that may be lost, or
+// never come.
+func (l *Live) markMisplaced(ctx context.Context) error {
+	misplaced, err := l.mender.Misplaced(ctx)
+	if err != nil || len(misplaced) == 0 {
+		return err
+	}
+	l.config.Logger.InfoContext(ctx, "rows stand where a merge has left them: their referrals are due", "referrals", len(misplaced))
+	return l.due.MarkDue(ctx, misplaced)
 }
 
 // keepSearching searches for gaps on a schedule, and at once when a history was found

@@ -307,3 +307,27 @@ func TestACRNThatWasMergedAwaySelectsThePerson(t *testing.T) {
 		require.Equal(t, 2, verdict.Contacts, crn)
 	}
 }
+
+// A version that waits to be told notices none of these until the person's next event.
+func TestMergesThatNothingTellsOfAreNoticed(t *testing.T) {
+	t.Parallel()
+	m := newMerges(t)
+	m.arrive(1, someone, 0)
+	m.runs(t, &quiet{stream: m.stream})
+	stand := func(want ...string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return slices.Equal(want, m.stands()) }, time.Minute, 10*time.Millisecond)
+	}
+	stand("A000001 EAAR 1", "A000001 Place 1 M")
+	m.merge(someone, another)
+	stand("A000002 EAAR 1", "A000002 Place 1 M")
+	m.merge(another, third)
+	stand("A000003 EAAR 1", "A000003 Place 1 M")
+	m.unmerge(another)
+	stand("A000002 EAAR 1", "A000002 Place 1 M")
+	m.unmerge(someone)
+	stand("A000001 EAAR 1", "A000001 Place 1 M")
+	misplaced, err := m.db.Misplaced(ctx)
+	require.NoError(t, err)
+	require.Empty(t, misplaced, "nobody is looked at for ever")
+}

@@ -187,7 +187,7 @@ func TestADatabaseThatIsNotSetUpIsNamedWithWhatToRun(t *testing.T) {
 	config := delius.Pool.Config().ConnConfig
 	place := fmt.Sprintf("database %s at %s:%d (DELIUS_DATABASE_URL)", config.Database, config.Host, config.Port)
 	for _, step := range []struct{ do, says string }{
-		{"update projection.schema_version set version = 1", "has schema projection at version 1, and this program needs 3: run `projector migrate` first"},
+		{"update projection.schema_version set version = 1", fmt.Sprintf("has schema projection at version 1, and this program needs %d: run `projector migrate` first", postgres.NeededVersion())},
 		{"drop schema projection cascade", "has no schema projection: run `projector migrate` first"},
 		{"drop schema delius cascade", "has no schema delius"},
 	} {

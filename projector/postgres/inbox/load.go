@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 )
@@ -120,4 +121,9 @@ func textOrNull(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// Misplaced implements projector.Mender.
+func (i *Inbox) Misplaced(ctx context.Context) ([]store.Referral, error) {
+	return tx.Collect[store.Referral](ctx, i.DB.Scan, "looking for rows that a merge has left behind", people.SQLMisplaced+" order by 1")
 }

@@ -68,6 +68,25 @@ func SQLReferralsOf(offenders string) string {
 		join projection.identity i on i.crn = f.crn where i.crn <> ''`
 }
 
+// SQLMisplaced are referrals of which live rows of ours stand on somebody who was merged away,
+// or were put over a merge on somebody whom it does not lead to any more.
+const SQLMisplaced = `
+	select i.referral from ` + merged + ` join delius.offender t on t.crn = m.into_crn and t.soft_deleted = 0 join projection.identity i on i.crn = m.crn
+	where exists (
+		select from projection.contact l join delius.contact c using (contact_id) join delius.offender s on s.offender_id = c.offender_id
+		where l.referral = i.referral and c.soft_deleted = 0 and s.soft_deleted <> 0
+	) or exists (
+		select from projection.address l join delius.offender_address a using (offender_address_id) join delius.offender s on s.offender_id = a.offender_id
+		where l.booking = i.referral and a.soft_deleted = 0 and s.soft_deleted <> 0)
+	union
+	select l.referral from (
+		select referral, placed_by, placed_on from projection.contact where placed_by <> ''
+		union all select booking, placed_by, placed_on from projection.address where placed_by <> ''
+	) l join (
+		select crn, offender_id from delius.offender where soft_deleted = 0
+		union all select m.crn, t.offender_id from ` + merged + ` join delius.offender t on t.crn = m.into_crn and t.soft_deleted = 0
+	) o on o.crn = l.placed_by::bpchar where o.offender_id <> l.placed_on`
+
 // Names are CRNs and NOMS numbers to look up.
 type Names struct {
 	crns map[store.CRN]bool
