@@ -276,7 +276,7 @@ func TestPersonEventsAreToldAsNotificationsWithWhomTheyName(t *testing.T) {
 	key, _, err := intake.Store(t.Context(), []byte(person(store.PrisonIdentifierUpdated, renamed)), nil)
 	require.NoError(t, err)
 	require.True(t, store.IsPersonSubject(key.Subject()))
-	require.Contains(t, said.String(), `msg=NotificationReceived eventType=probation-case.prison-identifier.updated detailUrl="" identifiers.crn=X123456 identifiers.noms=A1234BC,B1234BC`)
+	require.Contains(t, said.String(), `msg=NotificationReceived microsoft.custom_event.name=NotificationReceived eventType=probation-case.prison-identifier.updated detailUrl="" identifiers.crn=X123456 identifiers.noms=A1234BC,B1234BC CRN=X123456 NOMS=A1234BC,B1234BC`)
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	counted := ""
