@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -163,7 +164,13 @@ func start(t *testing.T, name string, service func(context.Context) error, closi
 // ingest starts the service ingest as its program does, but with short pauses.
 func (s *system) ingest(t *testing.T) *instance {
 	t.Helper()
-	queue, err := sqs.New(awssqs.NewFromConfig(s.sqs.AWSConfig()), sqs.Config{Queue: queueName})
+	return s.ingestFrom(t, s.sqs.AWSConfig())
+}
+
+// ingestFrom starts it on the queue of another endpoint.
+func (s *system) ingestFrom(t *testing.T, endpoint aws.Config) *instance {
+	t.Helper()
+	queue, err := sqs.New(awssqs.NewFromConfig(endpoint), sqs.Config{Queue: queueName})
 	require.NoError(t, err)
 	details := s.details(t)
 	log := s.connect(t, "ingest")
