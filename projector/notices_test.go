@@ -10,6 +10,7 @@ import (
 	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"pgregory.net/rapid"
 
 	"casdelius/projector"
@@ -207,6 +208,21 @@ func TestADepartureBeforeTheStartIsNotAnnounced(t *testing.T) {
 	r.requireTwin(t)
 	require.Len(t, r.requireTold(t), 1)
 	require.Equal(t, "created", r.subscriber.Received()[0].Kind)
+}
+
+// A notice has the trace of the step that wrote the row. It catches a trace that ends at the
+// database, and one of whoever sends.
+func TestANoticeHasTheTraceOfItsStep(t *testing.T) {
+	t.Parallel()
+	r := newTelling(t)
+	r.begin(t, []storetest.History{{Person: storetest.Person{CRN: right}}})
+	r.put(t, arrival(1, "arrived", store.PersonArrived, 0, right))
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	_, err := r.Reconcile(trace.ContextWithSpanContext(ctx, span), projector.Selection{Referrals: []store.Referral{booking(1)}})
+	require.NoError(t, err)
+	lease, err := r.db.Outbox.Take(ctx, "test", time.Minute, 1)
+	require.NoError(t, err)
+	require.Equal(t, "00-"+span.TraceID().String()+"-"+span.SpanID().String()+"-01", lease.Notices[0].Message().Trace)
 }
 
 // Whether notices are kept is decided by the setting at the commit: not one is kept while it is

@@ -1,6 +1,6 @@
 // Package write is the one writer: nothing else writes Delius. It is handed what was decided
 // for some people, of whom a step has locked the offenders, and writes it set by set, with the
-// ledger, the fingerprints, the audit and the marks, in the step's transaction.
+// ledger, the fingerprints, the audit, the notices and the marks, in the step's transaction.
 //
 //	lock the rows as they were read → number new ones → write everything in one round trip → commit
 //
@@ -15,6 +15,9 @@
 // timeout is half of the second after which PostgreSQL looks for deadlocks, and ends whoever
 // looked first. Rows of the projector's own tables are written in the order of their keys
 // everywhere.
+//
+// Notices of address rows are kept where the setting says so, which is read under an advisory
+// lock that all writers share. Whoever turns it waits for them, and they for a moment for that.
 //
 // Nothing else keeps two contacts under one URN apart: Delius has no unique index there. The
 // ledger has, and an entry that was not there when a step began is inserted, never replaced,
