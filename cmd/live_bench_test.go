@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -114,6 +115,7 @@ func projectLiveOn(b *testing.B, events []store.Event, pool *pgxpool.Pool, commi
 	require.NoError(b, err)
 	var applied atomic.Int64
 	all := make(chan struct{})
+	applyAll := sync.OnceFunc(func() { close(all) }) // a step may find nothing more to apply after that
 	stream := &backlog{Log: projection.NewLog(log), fill: func() { publishAll(b, log, slices.Values(events)) }}
 	p, err := projector.New(stream, db.Ports(), projector.Config{Logger: quiet, Committed: func(a projector.Applied, _ time.Time) {
 		if committed != nil {
@@ -124,7 +126,7 @@ func projectLiveOn(b *testing.B, events []store.Event, pool *pgxpool.Pool, commi
 			n += int64(len(d.Applied))
 		}
 		if applied.Add(n) == int64(len(events)) {
-			close(all)
+			applyAll()
 		}
 	}})
 	require.NoError(b, err)

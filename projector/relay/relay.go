@@ -265,6 +265,7 @@ func (r *Relay) send(ctx, work context.Context) error {
 			continue
 		}
 		unread = 0
+		full := len(lease.Notices) == free*batch
 		for notices := range slices.Chunk(lease.Notices, batch) {
 			free--
 			calls.Go(func() {
@@ -274,11 +275,11 @@ func (r *Relay) send(ctx, work context.Context) error {
 			})
 		}
 		release(slots, free)
-		switch {
-		case len(lease.Notices) == 0:
-			r.idle(ctx)
-		case failed > 0:
+		if failed > 0 {
 			calls.Wait()
+		}
+		if !full {
+			r.idle(ctx)
 		}
 	}
 	return nil
@@ -309,8 +310,15 @@ func release(slots <-chan struct{}, n int) {
 	}
 }
 
-// idle waits until something may have been kept.
+// together is the least time between looks for notices while there are few: what comes in it
+// goes together, and the database is not asked after every commit.
+const together = 50 * time.Millisecond
+
+// idle waits until something may have been kept, or can be taken that was not before.
 func (r *Relay) idle(ctx context.Context) {
+	if projector.Pause(ctx, min(together, r.config.Poll)) != nil {
+		return
+	}
 	timer := time.NewTimer(r.config.Poll)
 	defer timer.Stop()
 	select {

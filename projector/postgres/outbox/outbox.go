@@ -110,20 +110,13 @@ func (o *Outbox) Backlog(ctx context.Context) (relay.Backlog, error) {
 	return b, nil
 }
 
-// unflushed has a commit not wait for the disk. What a power cut takes is what came of notices
-// in the last moments: they are sent once more then, in order. Live projection needs the disk.
-const unflushed = "set local synchronous_commit = off"
-
 // write runs f in a transaction of its own.
 func (o *Outbox) write(ctx context.Context, doing string, f func(pgx.Tx) error) error {
-	t, err := o.DB.Write(ctx, 1)
+	t, err := o.DB.WriteQueue(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer tx.Rollback(ctx, t)
-	if _, err := t.Exec(ctx, unflushed); err != nil {
-		return fmt.Errorf("%s: %w", doing, tx.Translate(err))
-	}
 	if err := f(t); err != nil {
 		return fmt.Errorf("%s: %w", doing, tx.Translate(err))
 	}
