@@ -11,6 +11,7 @@ import (
 
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
+	"casdelius/projector/postgres/postgrestest"
 )
 
 // Names of the queues.
@@ -21,8 +22,9 @@ const (
 
 // post is CAS and the way of its notifications to the queue.
 type post struct {
-	cas *casapitest.Server
-	sqs *sqstest.Server
+	cas    *casapitest.Server
+	sqs    *sqstest.Server
+	delius postgrestest.Delius
 
 	sent      atomic.Int64 // messages, second deliveries too
 	delivered atomic.Bool  // all that waits for no practitioner
@@ -40,7 +42,7 @@ func (p *post) deliver(ctx context.Context, messages []message, perSecond float6
 		if err := pace.Wait(ctx); err != nil {
 			return context.Cause(ctx)
 		}
-		if err := p.send(m); err != nil {
+		if err := p.send(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -50,7 +52,7 @@ func (p *post) deliver(ctx context.Context, messages []message, perSecond float6
 
 // send raises one event: the detail is there, perhaps only after a moment, and the
 // notification is in the queue. After some, Delius raises a person event as well.
-func (p *post) send(m message) error {
+func (p *post) send(ctx context.Context, m message) error {
 	p.cas.Put(m.Source, m.Body)
 	if m.misses > 0 {
 		p.cas.Fail(m.Source, casapitest.Fault{Times: m.misses, Status: http.StatusNotFound})
@@ -60,7 +62,7 @@ func (p *post) send(m message) error {
 		return fmt.Errorf("send the notification of %s: %w", m.Key(), err)
 	}
 	if m.then != nil {
-		if err := p.sendWakeUp(m.then); err != nil {
+		if err := p.sendWakeUp(ctx, m.then); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (p *practitioners) visit(ctx context.Context, visits []*visit, ready func(*
 				return fmt.Errorf("a practitioner who %s of %s: %w", v.hand, v.crn, err)
 			}
 			p.visited.Add(1)
-			return p.post.send(v.then)
+			return p.post.send(ctx, v.then)
 		})
 	}
 	return group.Wait()

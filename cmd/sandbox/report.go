@@ -12,8 +12,8 @@ const shown = 20
 func (st *stage) report(end snapshot, f findings) string {
 	s := st.story
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d people, %d events in %d messages: %d came twice, %d late; %d changes by hand; %d person events",
-		len(s.people), s.events, end.sent, end.sent-s.events, s.late, len(s.visits), s.wakeUps)
+	fmt.Fprintf(&b, "%d people, %d events in %d messages: %d came twice, %d late; %d changes by hand; %d person events, %d of them of merges",
+		len(s.people), s.events, end.sent, end.sent-s.events, s.late, len(s.visits), s.wakeUps, s.merges)
 	if s.withheld.Staff != "" {
 		fmt.Fprintf(&b, "; %d contacts waited for %s to join", st.waited, s.withheld.Staff)
 	}

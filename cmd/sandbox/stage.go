@@ -35,7 +35,7 @@ type stage struct {
 }
 
 func newStage(s *system, story *story) *stage {
-	p, record := &post{cas: s.cas, sqs: s.sqs}, newPersonRecord(s.delius)
+	p, record := &post{cas: s.cas, sqs: s.sqs, delius: s.delius}, newPersonRecord(s.delius)
 	s.sns.Subscribe(s.topic, record.told)
 	return &stage{
 		system: s, story: story, post: p,

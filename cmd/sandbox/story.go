@@ -33,6 +33,7 @@ type story struct {
 	withheld postgrestest.Officer // joins Delius late; the zero Officer if nobody does
 	events   int                  // that end up in the stream
 	wakeUps  int                  // person events, likewise
+	merges   int                  // of people, each told by one of them
 	late     int                  // of messages
 
 	reference *deliustest.Twin
@@ -71,6 +72,7 @@ func plan(seed uint64, people int, baseURL string) *story {
 	slices.SortStableFunc(told, func(a, b *storetest.Raised) int { return a.Emitted.Compare(b.Emitted) })
 	s.post(chance, told)
 	s.wake(seed)
+	s.mergeSome(seed)
 	return s
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"casdelius/ingest/sqs/sqstest"
+	"casdelius/projector/delius/deliustest"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -13,13 +16,14 @@ import (
 // woken is the share of messages after which Delius raises a person event.
 const woken = 0.03
 
-// wakeUp is a person event of Delius. Nothing has changed there by itself: the projector
+// wakeUp is a person event of Delius. But for merges nothing has changed there: the projector
 // looks again, and has to find nothing to do.
 type wakeUp struct {
 	kind   store.PersonType
 	person storetest.Person
-	id     string // the SNS message's
-	twice  bool   // it is delivered a second time
+	merged store.CRN // who is merged into the person right before; "" if nobody is
+	id     string    // the SNS message's
+	twice  bool      // it is delivered a second time
 }
 
 // wake has Delius raise person events after some of the messages.
@@ -40,12 +44,37 @@ func (s *story) wake(seed uint64) {
 	}
 }
 
-// notification is what is published. A merge is one of somebody whom nobody has heard of.
+// mergeSome has Delius merge people in the middle of everything, and the reference after it: when
+// it happens must make no difference. They have the same kind of manager, whom contacts are
+// entered under, and no practitioner pays either of them a visit.
+func (s *story) mergeSome(seed uint64) {
+	chance := rand.New(rand.NewPCG(seed, 0x3e46))
+	visited := map[store.CRN]bool{}
+	for _, v := range s.visits {
+		visited[v.crn] = true
+	}
+	const every = 16
+	apart := len(storetest.Regions())
+	for n := 6; n+apart < len(s.people) && len(s.messages) > 0; n += every {
+		source, target := s.people[n], s.people[n+apart]
+		m := &s.messages[chance.IntN(len(s.messages))]
+		if visited[source.CRN] || visited[target.CRN] || m.then != nil {
+			continue
+		}
+		m.then = &wakeUp{kind: store.MergeCompleted, person: storetest.Person{CRN: target.CRN, NOMS: target.NOMS}, merged: source.CRN, id: messageID(chance)}
+		s.wakeUps, s.merges = s.wakeUps+1, s.merges+1
+		s.reference.AddOffender(deliustest.Offender{ID: int64(n + 1), CRN: source.CRN, NOMS: source.NOMS, SoftDeleted: true, MergedInto: target.CRN})
+	}
+	s.reference.Project(time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)) // when rows are written is not compared
+}
+
+// notification is what is published. A merge of nobody in the story is one of somebody whom
+// nobody has heard of.
 func (w *wakeUp) notification(now time.Time) string {
 	additional := `{"bookingNumber":"12345"}`
 	switch w.kind {
 	case store.MergeCompleted:
-		additional = fmt.Sprintf(`{"sourceCRN":"Z000000","targetCRN":%q}`, w.person.CRN)
+		additional = fmt.Sprintf(`{"sourceCRN":%q,"targetCRN":%q}`, cmp.Or(w.merged, "Z000000"), w.person.CRN)
 	case store.UnmergeCompleted:
 		additional = fmt.Sprintf(`{"reactivatedCRN":"Z000000","unmergedCRN":%q}`, w.person.CRN)
 	case store.PrisonIdentifierUpdated:
@@ -57,8 +86,13 @@ func (w *wakeUp) notification(now time.Time) string {
 		w.kind, now.Format(time.RFC3339Nano), additional, w.person.CRN, w.person.NOMS)
 }
 
-// sendWakeUp raises one person event.
-func (p *post) sendWakeUp(w *wakeUp) error {
+// sendWakeUp raises one person event, after what it tells of.
+func (p *post) sendWakeUp(ctx context.Context, w *wakeUp) error {
+	if w.merged != "" {
+		if err := p.delius.Merge(ctx, w.merged, w.person.CRN); err != nil {
+			return err
+		}
+	}
 	now := time.Now()
 	body := sqstest.EnvelopeSNS(w.notification(now), string(w.kind), w.id, now)
 	deliveries := 1
