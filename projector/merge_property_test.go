@@ -20,10 +20,7 @@ func TestMergesAndUnmergesAmongEventsGiveTheRowsOfTheTwin(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		histories := storetest.Histories().Draw(r, "histories")
 		rig.begin(r, histories)
-		var people []store.CRN
-		for _, h := range histories {
-			people = append(people, h.Person.CRN)
-		}
+		people := peopleOf(histories)
 		into := map[store.CRN]store.CRN{}
 		for events := shuffled(r, histories); len(events) > 0; {
 			n := rapid.IntRange(1, len(events)).Draw(r, "batch")
@@ -42,6 +39,13 @@ func TestMergesAndUnmergesAmongEventsGiveTheRowsOfTheTwin(t *testing.T) {
 		rig.look(r, histories)
 		rig.requireSettled(r, histories)
 	})
+}
+
+func peopleOf(histories []storetest.History) (people []store.CRN) {
+	for _, h := range histories {
+		people = append(people, h.Person.CRN)
+	}
+	return people
 }
 
 // mergeSomething merges one of the people into another, or undoes a merge, in Delius and its

@@ -98,7 +98,8 @@ func (r *telling) requireTold(t require.TestingT) []postgrestest.AddressChange {
 // What a subscriber hears, duplicates aside, is exactly what a trigger on the table saw
 // projectors commit, in order for each person. It catches a notice that is written beside the
 // transaction instead of in it, one for a row that did not move, a change whose kind of writing
-// was forgotten (a whole row, a repair, a row brought back, another's row that ends), notices of
+// was forgotten (a whole row, a repair, a row brought back, another's row that ends, a row that a
+// merge brings to somebody else), notices of
 // a transaction in the order in which they were decided, and a status as it was read instead of
 // as it was written.
 func TestNoticesAreExactlyTheCommittedChangesOfAddressRows(t *testing.T) {
@@ -109,13 +110,13 @@ func TestNoticesAreExactlyTheCommittedChangesOfAddressRows(t *testing.T) {
 		histories := storetest.Histories().Draw(check, "histories")
 		r.begin(check, histories)
 		r.forget(check)
-		events := shuffled(check, histories)
+		events, into := shuffled(check, histories), map[store.CRN]store.CRN{}
 		for i, e := range events {
 			r.put(check, e)
 			if i < len(events)-1 && !rapid.Bool().Draw(check, "act") {
 				continue
 			}
-			r.act(check, histories)
+			r.act(check, histories, into)
 		}
 		told += len(r.requireTold(check))
 	})
@@ -123,10 +124,10 @@ func TestNoticesAreExactlyTheCommittedChangesOfAddressRows(t *testing.T) {
 }
 
 // act lets somebody do something: the projector live, by a rebuild or by a repair, or a
-// practitioner, or damage.
-func (r *telling) act(t *rapid.T, histories []storetest.History) {
+// practitioner, or damage; or Delius merges people, or undoes that.
+func (r *telling) act(t *rapid.T, histories []storetest.History, into map[store.CRN]store.CRN) {
 	all := referrals(histories)
-	switch rapid.SampledFrom([]string{"live", "live", "rebuild", "repair", "edit", "home"}).Draw(t, "what") {
+	switch rapid.SampledFrom([]string{"live", "live", "rebuild", "repair", "edit", "home", "merge", "merge"}).Draw(t, "what") {
 	case "live":
 		r.reconcile(t)
 	case "rebuild":
@@ -142,6 +143,12 @@ func (r *telling) act(t *rapid.T, histories []storetest.History) {
 		report, err := r.Reconcile(ctx, projector.Selection{Referrals: all})
 		require.NoError(t, err)
 		require.Empty(t, report.Failed)
+	case "merge":
+		if len(histories) > 0 {
+			r.mergeSomething(t, peopleOf(histories), into)
+			_, err := r.Reconcile(ctx, projector.Selection{Referrals: all})
+			require.NoError(t, err)
+		}
 	case "home":
 		if len(histories) == 0 {
 			return
