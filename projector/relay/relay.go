@@ -100,7 +100,7 @@ type Backlog struct {
 // Config says how a relay runs. A zero duration or number is its default.
 type Config struct {
 	Holder string        // names the process, and no other one
-	Calls  int           // to the topic at once; default 4
+	Calls  int           // to the topic at once; default 2: live projection needs the machine, too
 	Lease  time.Duration // default 30 s; a call is given half of it
 	Poll   time.Duration // between looks for what other processes have kept; default 1 s
 	Pause  time.Duration // before what failed is tried again, doubling each time; default 1 s
@@ -135,7 +135,7 @@ func (c *Config) setDefaults() {
 		}
 	}
 	if c.Calls == 0 {
-		c.Calls = 4
+		c.Calls = 2
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
