@@ -177,7 +177,16 @@
 // [Owner] decides it, for every path and every list alike: by the CRN of the referral's
 // latest event that has one, else by the NOMS number of the latest that has one. Events
 // whose detail is unusable count, for the notification names the person. Delius alone says
-// which CRN and number belong together; whoever is soft-deleted there is nobody.
+// which CRN and number belong together; whoever is soft-deleted there is nobody, but for
+// somebody who was merged into another: their CRN names that other, over at most eight merges.
+//
+// Rows of ours on whoever was merged away are the person's, by the ledger or by their URN. A
+// live one is brought to them: whose it is, its version and its last update change, nothing
+// else, and what is remembered of it goes with it. A deleted one counts as deleted there and
+// stays where it lies, until its own events say something new. The addresses of both are then
+// claims of one person. When the merge is undone, [Placed] tells which rows we brought, and by
+// whose CRN: those go to whom that CRN names now, with what people wrote into them, and claim
+// nothing where they stand meanwhile. What Delius or a person moved is not ours to move back.
 //
 // When a referral turns out to be another person's, a live row under its URN on the
 // wrong person parks the contact until somebody deletes it there, and a live address
