@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"casdelius/projector"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -26,7 +27,17 @@ func TestMergesAndUnmergesAmongEventsGiveTheRowsOfTheTwin(t *testing.T) {
 			n := rapid.IntRange(1, len(events)).Draw(r, "batch")
 			rig.put(r, events[:n]...)
 			events = events[n:]
-			if rapid.Bool().Draw(r, "reconcile") {
+			switch rapid.IntRange(0, 5).Draw(r, "look") {
+			case 0, 1:
+				rig.look(r, histories)
+			case 2: // killed on the way, and begun again
+				err := rig.rebuildBeside(r, projector.Rebuild{Restart: true}, rapid.IntRange(1, 12).Draw(r, "calls"), func() {})
+				if err == nil {
+					rig.twin.Project(time.Now())
+					rig.requireTwin(r)
+					break
+				}
+				require.ErrorIs(r, err, errKilled)
 				rig.look(r, histories)
 			}
 			if rapid.Bool().Draw(r, "merge or unmerge") {
