@@ -25,8 +25,6 @@ type Inbox interface {
 	Put(ctx context.Context, messages []store.Stored) error
 	// Load does what Put does, for up to some thousands of messages.
 	Load(ctx context.Context, messages []store.Stored) error
-	// Woken are the referrals that person events mark.
-	Woken(ctx context.Context, events []*store.PersonEvent) ([]Woken, error)
 }
 
 // Woken is a referral that is to be looked at because of a person event.
@@ -39,6 +37,7 @@ type Woken struct {
 type filler struct {
 	log     Log
 	inbox   Inbox
+	due     Due
 	retry   retrier
 	logger  *slog.Logger
 	metrics *metrics
@@ -92,7 +91,7 @@ func (f *filler) woken(ctx context.Context, messages []store.Stored) (woken []Wo
 		return nil, nil
 	}
 	err = f.retry.do(ctx, "asking whom person events wake", func() (err error) {
-		woken, err = f.inbox.Woken(ctx, events)
+		woken, err = f.due.Woken(ctx, events)
 		return err
 	})
 	if len(woken) > 0 {

@@ -14,6 +14,8 @@ type Due interface {
 	Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
 	// MarkDue marks referrals as due.
 	MarkDue(ctx context.Context, referrals []store.Referral) error
+	// Woken are the referrals that person events mark.
+	Woken(ctx context.Context, events []*store.PersonEvent) ([]Woken, error)
 	// Backlog counts what waits.
 	Backlog(ctx context.Context) (Backlog, error)
 }

@@ -120,7 +120,7 @@ func New(log Log, ports Ports, config Config) (*Projector, error) {
 	}
 	metrics := newMetrics(config.Registry)
 	retry := retrier{pause: config.Retry, logger: config.Logger, metrics: metrics}
-	filler := &filler{log: log, inbox: ports.Inbox, retry: retry, logger: config.Logger, metrics: metrics}
+	filler := &filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: retry, logger: config.Logger, metrics: metrics}
 	reconciler := newReconciler(ports.Steps, retry, metrics, &config)
 	return &Projector{
 		reconciler: reconciler, filler: filler,

@@ -54,7 +54,7 @@ func namesIn(ctx context.Context, transaction pgx.Tx, events []*store.PersonEven
 	return []any{crns, noms}, err
 }
 
-// Woken implements projector.Inbox.
+// Woken implements projector.Due.
 func (i *Inbox) Woken(ctx context.Context, events []*store.PersonEvent) ([]projector.Woken, error) {
 	transaction, err := i.DB.LookMany(ctx)
 	if err != nil {
