@@ -179,10 +179,11 @@ func TestTheServiceStopsAtSIGTERMUnderLoadAndLosesNothing(t *testing.T) {
 
 	w.sqs.Advance(3 * time.Minute)
 	program = w.program(t, address)
-	require.Eventually(t, func() bool {
+	require.Eventually(t, func() bool { // nothing may have been left, and it has to run to be interrupted
 		left, err := w.sqs.Messages("cas")
 		require.NoError(t, err)
-		return len(left) == 0
+		code, _ := get(t, "http://"+address+"/health/readiness")
+		return len(left) == 0 && code == http.StatusOK
 	}, patience, 10*time.Millisecond)
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	require.NoError(t, program.Wait())
