@@ -8,6 +8,7 @@ package natstest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -220,16 +221,26 @@ func cluster(dirs []string) ([]*Server, error) {
 	return servers, waitForLeader(servers)
 }
 
+// Below the ports that systems give to whoever asks for any: nobody else on the machine gets
+// one of these between the moment in which it is found free and that in which it is used.
+const firstRoute, lastRoute = 15000, 31000
+
 // freeRoutes finds n ports that were free a moment ago.
 func freeRoutes(n int) ([]*url.URL, error) {
-	routes := make([]*url.URL, n)
-	for i := range routes {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	var routes []*url.URL
+	var last error
+	for tries := 0; len(routes) < n && tries < 1000; tries++ {
+		port := firstRoute + rand.IntN(lastRoute-firstRoute)
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			last = err
+			continue
 		}
 		defer l.Close() // all stay taken until the last is found
-		routes[i] = &url.URL{Scheme: "nats", Host: l.Addr().String()}
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+	}
+	if len(routes) < n {
+		return nil, fmt.Errorf("find %d free ports between %d and %d: %w", n, firstRoute, lastRoute, last)
 	}
 	return routes, nil
 }
