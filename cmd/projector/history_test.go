@@ -219,3 +219,18 @@ func TestWhatOthersWroteDoesNotSteerATerminal(t *testing.T) {
 	require.Contains(t, explained, `+ \x1b]0;title\x07by hand`)
 	require.Contains(t, explained, `+ \u007f`)
 }
+
+// A version that shows only whose the referrals are does not say why they are somebody else's.
+func TestHistoryTellsIntoWhomAPersonWasMerged(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.put(raised(store.PersonArrived, 1, "arrived", "2024-03-08T13:00:00Z", `"arrivedAt":"2024-03-08T12:00:00Z",`+house+`,`+recorded))
+	require.NoError(t, w.delius.Merge(ctx, "X000001", "X000002"))
+	w.exec("update delius.additional_identifier set created_datetime = '2024-05-01 23:30:00Z'")
+	w.look()
+	for _, crn := range []string{"X000001", "X000002"} {
+		code, stdout, stderr := w.tool("history", crn)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stdout, "X000001 was merged into X000002 on 02/05/2024.\n")
+	}
+}

@@ -38,6 +38,9 @@ func (h historyView) writeWho(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "%s%s: %s, %s\n", h.Who, of, count(referrals, "referral"), count(events, "event"))
+	for i := range h.Current.Merged {
+		fmt.Fprintf(w, "%s.\n", h.Current.Merged[i].Merge())
+	}
 	switch {
 	case len(h.Outcome.Lost) > 0:
 		fmt.Fprintf(w, "NOTHING IS WRITTEN: the inbox lacks events of %s\n", strings.Join(h.Outcome.Lost, ", "))

@@ -145,14 +145,21 @@ func ownerByCRN(crn store.CRN, offenders *Offenders) Ownership {
 	return Ownership{CRN: crn, Cause: PersonNotFound, Reason: reason}
 }
 
+// Merge says into whom a person was merged, and when.
+func (o *Offender) Merge() string { return string(o.CRN) + " was merged into " + o.into() }
+
+func (o *Offender) into() string {
+	if o.MergedAt.IsZero() {
+		return string(o.MergedInto)
+	}
+	return string(o.MergedInto) + " on " + format(o.MergedAt.In(store.London()), "02/01/2006")
+}
+
 // merges says into whom people were merged one after another, and when.
 func merges(path []Offender) string {
 	text := ""
 	for _, p := range path {
-		text += ", merged into " + string(p.MergedInto)
-		if on := format(p.MergedAt.In(store.London()), "02/01/2006"); !p.MergedAt.IsZero() {
-			text += " on " + on
-		}
+		text += ", merged into " + p.into()
 	}
 	return text
 }
