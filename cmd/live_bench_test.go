@@ -48,20 +48,26 @@ func BenchmarkLive(b *testing.B) {
 	b.ReportMetric(live/serial, "times-serial")
 }
 
-// asEmitted gives the events of many people in the order in which they were emitted.
-func asEmitted(people int) (events []store.Event) {
-	for h := range storetest.Generate(storetest.Options{Seed: 1, People: people}) {
-		for _, e := range h.Events {
-			events = append(events, e.Event)
-		}
-	}
-	slices.SortStableFunc(events, func(a, b store.Event) int { return a.Emitted.Compare(b.Emitted) })
-	return events
+// emitted is many people with their events, in the order in which these were emitted.
+type emitted struct {
+	people []storetest.Person
+	events []store.Event
 }
 
-// durableDelius is a database that waits for its disk, with everybody whom the events
-// name.
-func durableDelius(b *testing.B, events []store.Event) *pgxpool.Pool {
+func asEmitted(people int) (all emitted) {
+	for h := range storetest.Generate(storetest.Options{Seed: 1, People: people}) {
+		all.people = append(all.people, h.Person)
+		for _, e := range h.Events {
+			all.events = append(all.events, e.Event)
+		}
+	}
+	slices.SortStableFunc(all.events, func(a, b store.Event) int { return a.Emitted.Compare(b.Emitted) })
+	return all
+}
+
+// durableDelius is a database that waits for its disk, with these people. Events may name
+// somebody by the one number or the other, so they do not tell who has both.
+func durableDelius(b *testing.B, who []storetest.Person) *pgxpool.Pool {
 	b.Helper()
 	ctx := context.Background()
 	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Fsync: true})
@@ -79,24 +85,18 @@ func durableDelius(b *testing.B, events []store.Event) *pgxpool.Pool {
 			require.NoError(b, err)
 		}
 	}
-	seen := map[store.CRN]store.NOMS{}
-	for _, e := range events {
-		if e.CRN != "" && seen[e.CRN] == "" {
-			seen[e.CRN] = e.NOMS
-		}
-	}
 	var people []postgrestest.Person
-	for crn, noms := range seen {
-		people = append(people, postgrestest.Person{CRN: crn, NOMS: noms, Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}})
+	for _, p := range who {
+		people = append(people, postgrestest.Person{CRN: p.CRN, NOMS: p.NOMS, Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}})
 	}
 	require.NoError(b, d.AddPeople(ctx, people))
 	return pool
 }
 
 // projectLive gives the events a second that the projector manages.
-func projectLive(b *testing.B, events []store.Event) float64 {
+func projectLive(b *testing.B, all emitted) float64 {
 	b.Helper()
-	return projectLiveOn(b, events, durableDelius(b, events), nil)
+	return projectLiveOn(b, all.events, durableDelius(b, all.people), nil)
 }
 
 // projectLiveOn does that on a database; committed is told of every step, if it is set.
@@ -163,10 +163,11 @@ func (l *backlog) Follow(ctx context.Context) (projector.Follower, error) {
 
 // projectSerially gives the events a second of a handler that looks up and writes each
 // event's contact in a transaction of its own.
-func projectSerially(b *testing.B, events []store.Event) float64 {
+func projectSerially(b *testing.B, all emitted) float64 {
 	b.Helper()
 	ctx := context.Background()
-	pool := durableDelius(b, events)
+	events := all.events
+	pool := durableDelius(b, all.people)
 	start := time.Now()
 	for i := range events {
 		require.NoError(b, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return handle(ctx, tx, &events[i]) }))

@@ -18,7 +18,6 @@ import (
 	"casdelius/projector/relay"
 	"casdelius/projector/sns"
 	"casdelius/projector/sns/snstest"
-	"casdelius/store"
 )
 
 // answerTime is how long the topic takes for an answer.
@@ -59,32 +58,32 @@ func BenchmarkLiveNotices(b *testing.B) {
 	if testing.Short() {
 		people = 40
 	}
-	events := asEmitted(people)
+	all := asEmitted(people)
 	var off, on, sending, kept float64
 	for b.Loop() {
-		rate, _ := liveWithNotices(b, events, false, nil)
+		rate, _ := liveWithNotices(b, all, false, nil)
 		off += rate
-		rate, _ = liveWithNotices(b, events, true, nil)
+		rate, _ = liveWithNotices(b, all, true, nil)
 		on += rate
-		rate, n := liveWithNotices(b, events, true, slowTopic(b))
+		rate, n := liveWithNotices(b, all, true, slowTopic(b))
 		sending, kept = sending+rate, kept+float64(n)
 	}
 	b.ReportMetric(off/float64(b.N), "off-events/s")
 	b.ReportMetric(on/off, "on-of-off")
 	b.ReportMetric(sending/off, "sending-of-off")
-	b.ReportMetric(kept/float64(b.N)/float64(len(events)), "notices/event")
+	b.ReportMetric(kept/float64(b.N)/float64(len(all.events)), "notices/event")
 }
 
 // liveWithNotices gives the events a second, and how many notices were kept.
-func liveWithNotices(b *testing.B, events []store.Event, keep bool, topic relay.Topic) (rate float64, kept int) {
+func liveWithNotices(b *testing.B, all emitted, keep bool, topic relay.Topic) (rate float64, kept int) {
 	b.Helper()
-	pool := durableDelius(b, events)
+	pool := durableDelius(b, all.people)
 	_, err := outbox.Keep(b.Context(), pool, keep)
 	require.NoError(b, err)
 	r, _, stop := runRelay(b, pool, topic)
 	defer stop()
 	var notices atomic.Int64
-	rate = projectLiveOn(b, events, pool, func(a projector.Applied) {
+	rate = projectLiveOn(b, all.events, pool, func(a projector.Applied) {
 		if notices.Add(int64(a.Notices)); a.Notices > 0 {
 			r.Wake()
 		}
