@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -43,13 +42,7 @@ func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		if c.JSON {
-			lines := json.NewEncoder(s.stdout)
-			for _, c := range list {
-				if err := lines.Encode(c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return writeLines(s.stdout, len(list), func(i int) any { return list[i] })
 		}
 		return s.writeConflicts(list)
 	})

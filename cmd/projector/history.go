@@ -84,13 +84,7 @@ func (c *historyCommand) asOf(s *session, h historyView, upTo time.Time) error {
 		h.writeAsOf(s.stdout, made, upTo)
 		return nil
 	}
-	lines := json.NewEncoder(s.stdout)
-	for _, m := range made {
-		if err := lines.Encode(inspect.MadeLine(m, upTo)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeLines(s.stdout, len(made), func(i int) any { return inspect.MadeLine(made[i], upTo) })
 }
 
 func (c *historyCommand) explain(s *session, h historyView) error {
@@ -102,11 +96,5 @@ func (c *historyCommand) explain(s *session, h historyView) error {
 		h.writeExplained(s.stdout, explained)
 		return nil
 	}
-	lines := json.NewEncoder(s.stdout)
-	for i := range explained {
-		if err := lines.Encode(h.Explained(&explained[i])); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeLines(s.stdout, len(explained), func(i int) any { return h.Explained(&explained[i]) })
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -39,13 +38,7 @@ func (c *noticesCommand) Run(ctx context.Context, s *session) error {
 		}
 		now := time.Now()
 		if c.JSON {
-			lines := json.NewEncoder(s.stdout)
-			for i := range list {
-				if err := lines.Encode(list[i].Line(now)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return writeLines(s.stdout, len(list), func(i int) any { return list[i].Line(now) })
 		}
 		return s.writeNotices(list, now)
 	})
@@ -67,10 +60,7 @@ func (s *session) writeNotices(list []inspect.Notice, now time.Time) error {
 		}
 		switch n.State {
 		case inspect.Failed:
-			next = "in " + ago(n.NextTry.Sub(now))
-			if !n.NextTry.After(now) {
-				next = "now"
-			}
+			next = nextTry(n.NextTry, now)
 		case inspect.InFlight:
 			next = "until " + london(n.LeaseEnd)
 		case inspect.Behind:

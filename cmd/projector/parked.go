@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,13 +52,7 @@ func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
 		}
 		now := time.Now()
 		if c.JSON {
-			lines := json.NewEncoder(s.stdout)
-			for i := range list {
-				if err := lines.Encode(list[i].Line(now)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return writeLines(s.stdout, len(list), func(i int) any { return list[i].Line(now) })
 		}
 		return s.writeParked(list, now)
 	})
@@ -86,11 +79,8 @@ func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
 			what = "address of " + p.URN
 		}
 		next := "never"
-		switch {
-		case !p.RetryAt.IsZero() && p.RetryAt.After(now):
-			next = "in " + ago(p.RetryAt.Sub(now))
-		case !p.RetryAt.IsZero():
-			next = "now"
+		if !p.RetryAt.IsZero() {
+			next = nextTry(p.RetryAt, now)
 		}
 		table.Row(p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
 	}

@@ -73,13 +73,7 @@ func (c *planCommand) show(out io.Writer, rows []inspect.PlanRow) error {
 	if !c.JSON {
 		return printPerson(out, rows)
 	}
-	lines := json.NewEncoder(out)
-	for i := range rows {
-		if err := lines.Encode(&rows[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeLines(out, len(rows), func(i int) any { return &rows[i] })
 }
 
 func (c *planCommand) total(out io.Writer, t *projector.Tally) error {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -25,6 +27,25 @@ func (s *session) withDatabase(ctx context.Context, f func(*postgres.Database) e
 		return err
 	}
 	return f(db)
+}
+
+// writeLines writes so many values as JSON, one a line.
+func writeLines(w io.Writer, n int, line func(i int) any) error {
+	lines := json.NewEncoder(w)
+	for i := range n {
+		if err := lines.Encode(line(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextTry is when something is tried again.
+func nextTry(at, now time.Time) string {
+	if !at.After(now) {
+		return "now"
+	}
+	return "in " + ago(at.Sub(now))
 }
 
 // parseWho takes a CRN or a referral.

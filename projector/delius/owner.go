@@ -26,6 +26,7 @@ type Offenders struct {
 	byID   map[int64]Offender
 	byCRN  map[store.CRN]int64
 	byNOMS map[store.NOMS][]int64 // live people
+	merged []Offender             // who were merged away
 }
 
 // Add adds a person. One who is there already is added once.
@@ -39,6 +40,9 @@ func (o *Offenders) Add(person Offender) {
 	o.byID[person.ID], o.byCRN[person.CRN] = person, person.ID
 	if person.NOMS != "" && !person.Deleted {
 		o.byNOMS[person.NOMS] = append(o.byNOMS[person.NOMS], person.ID)
+	}
+	if person.Deleted && person.MergedInto != "" {
+		o.merged = append(o.merged, person)
 	}
 }
 
@@ -87,10 +91,7 @@ func (o *Offenders) Named(crn store.CRN, noms store.NOMS) []int64 {
 
 // Merged are those who were merged into a person, in the order of their numbers.
 func (o *Offenders) Merged(into int64) (away []Offender) {
-	for _, person := range o.byID {
-		if !person.Deleted || person.MergedInto == "" {
-			continue
-		}
+	for _, person := range o.merged {
 		if owner, found, _ := o.follow(person.CRN); found && owner.ID == into {
 			away = append(away, person)
 		}

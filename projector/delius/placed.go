@@ -16,9 +16,19 @@ type Placed struct {
 	On int64 // offender
 }
 
-// mergedAway says whether somebody was merged into the person.
-func (c *Current) mergedAway(offender int64) bool {
-	return slices.ContainsFunc(c.Merged, func(o Offender) bool { return o.ID == offender })
+// MergedAway says whether somebody was merged into the person.
+func (c *Current) MergedAway(offender int64) bool {
+	_, away := c.merged(offender)
+	return away
+}
+
+// merged is who was merged into the person, by their number.
+func (c *Current) merged(offender int64) (Offender, bool) {
+	i := slices.IndexFunc(c.Merged, func(o Offender) bool { return o.ID == offender })
+	if i < 0 {
+		return Offender{}, false
+	}
+	return c.Merged[i], true
 }
 
 // leadsHere says whether a CRN names the person: it is theirs, or that of somebody who was
@@ -30,7 +40,7 @@ func (c *Current) leadsHere(crn store.CRN) bool {
 // belongs says whether a row of ours that stands on an offender is this person's: it stands on
 // them, on somebody who was merged into them, or where we put it by a CRN that names them now.
 func (c *Current) belongs(offender int64, placed Placed) bool {
-	return offender == c.OffenderID || c.mergedAway(offender) || placed.On == offender && c.leadsHere(placed.By)
+	return offender == c.OffenderID || c.MergedAway(offender) || placed.On == offender && c.leadsHere(placed.By)
 }
 
 // leaving says whether a row of ours that stands on the person is somebody else's: it came by
@@ -42,8 +52,8 @@ func (c *Current) leaving(placed Placed) bool {
 // place is how a row of this person's stands once it is on them, given where it stood.
 func (c *Current) place(offender int64, was Placed) Placed {
 	by := was.By
-	if i := slices.IndexFunc(c.Merged, func(o Offender) bool { return o.ID == offender }); i >= 0 && !c.leadsHere(by) {
-		by = c.Merged[i].CRN
+	if away, was := c.merged(offender); was && !c.leadsHere(by) {
+		by = away.CRN
 	}
 	if by == c.CRN || offender == c.OffenderID && was.On != offender {
 		return Placed{}
@@ -62,8 +72,8 @@ func (c *Current) placedBy(referral store.Referral) Placed {
 // brought is the field of a row that comes to the person, and the events that it shows.
 func (c *Current) brought(from int64, was Placed, events []store.Key) Field {
 	f := Field{Name: "person", From: fmt.Sprintf("offender %d", from), To: string(c.CRN), Events: events, Reason: "its own person is back: the merge was undone"}
-	if i := slices.IndexFunc(c.Merged, func(o Offender) bool { return o.ID == from }); i >= 0 {
-		f.From, f.Reason = string(c.Merged[i].CRN), "its person was merged into this one"
+	if away, merged := c.merged(from); merged {
+		f.From, f.Reason = string(away.CRN), "its person was merged into this one"
 	} else if was.By != c.CRN {
 		f.Reason = "the merge by which it came was undone: its CRN " + string(was.By) + " names this person now"
 	}

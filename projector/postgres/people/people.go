@@ -66,16 +66,17 @@ func (p *People) Unowned(ctx context.Context) ([]store.Referral, error) {
 // sqlNaming are the referrals whose events name any of the CRNs $1, or the person whose it is,
 // over merges too.
 var sqlNaming = `
-	select i.referral from ` + family("unnest($1::text[])") + ` join projection.identity i on i.crn = f.crn where i.crn <> ''
+	with f as materialized (select crn from ` + family("unnest($1::text[])") + `)
+	select i.referral from f join projection.identity i on i.crn = f.crn where i.crn <> ''
 	union
-	select i.referral from ` + family("unnest($1::text[])") + ` join delius.offender o on o.crn = f.crn and o.soft_deleted = 0
+	select i.referral from f join delius.offender o on o.crn = f.crn and o.soft_deleted = 0
 		join projection.identity i on i.noms = o.noms_number where i.noms <> ''`
 
 // sqlMentioning are those, and all whose events mention the CRNs or their numbers although
 // that was forgotten, or never had an effect. It reads the whole inbox.
 var sqlMentioning = sqlNaming + `
 	union
-	select e.referral from projection.event e where e.crn = any (array(select crn::bpchar from ` + family("unnest($1::text[])") + `))
+	select e.referral from projection.event e where e.crn = any (array(select crn from f))
 	union
 	select e.referral from delius.offender o join projection.event e on e.noms = o.noms_number where o.crn = any ($1::bpchar[])`
 

@@ -217,7 +217,7 @@ func (l *loader) disownContacts() {
 		c := &l.subjects[i].Current
 		c.Contacts = slices.DeleteFunc(c.Contacts, func(r delius.ContactRow) bool {
 			urn, known := urns[r.ID]
-			return known && urn != r.URN && (r.OffenderID == c.OffenderID || slices.ContainsFunc(c.Merged, func(o delius.Offender) bool { return o.ID == r.OffenderID }))
+			return known && urn != r.URN && (r.OffenderID == c.OffenderID || c.MergedAway(r.OffenderID))
 		})
 	}
 }

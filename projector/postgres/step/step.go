@@ -198,18 +198,18 @@ func (o *offenderIndex) named(n *names) (ids []int64) {
 // lookUp looks names up. Who could be locked is the step's, and whoever is found where it
 // only looks.
 func (s *Step) lookUp(ctx context.Context, index *offenderIndex, names *people.Names, locking bool) error {
-	lock := func(o delius.Offender) { index.locked[o.ID] = o }
-	if s.how.DryRun || !locking {
-		found := index.Add
-		if locking {
-			found = func(o delius.Offender) {
-				index.Add(o)
-				lock(o)
-			}
-		}
-		return people.LookUp(ctx, s.tx, names, found, nil)
+	note := func(o delius.Offender) { index.locked[o.ID] = o }
+	found, lock := index.Add, note
+	if !locking || s.how.DryRun {
+		lock = nil
 	}
-	return people.LookUp(ctx, s.tx, names, index.Add, lock)
+	if locking && s.how.DryRun {
+		found = func(o delius.Offender) {
+			index.Add(o)
+			note(o)
+		}
+	}
+	return people.LookUp(ctx, s.tx, names, found, lock)
 }
 
 // lockUnowned keeps out of the step the selected referrals of nobody in Delius that another

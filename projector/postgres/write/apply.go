@@ -153,7 +153,7 @@ func (w *writer) collect(d *projector.Decision) {
 }
 
 func (w *writer) change(d *projector.Decision, change delius.Change) {
-	if from := movedFrom(change); from != 0 && !slices.ContainsFunc(d.Person.Merged, func(o delius.Offender) bool { return o.ID == from }) {
+	if from := movedFrom(change); from != 0 && !d.Current.MergedAway(from) {
 		w.left = append(w.left, from)
 	}
 	switch c := change.(type) {
