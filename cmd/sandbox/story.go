@@ -72,7 +72,7 @@ func plan(seed uint64, people int, baseURL string) *story {
 	slices.SortStableFunc(told, func(a, b *storetest.Raised) int { return a.Emitted.Compare(b.Emitted) })
 	s.post(chance, told)
 	s.wake(seed)
-	s.mergeSome(seed)
+	s.mergeSome(seed, histories)
 	return s
 }
 

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"casdelius/ingest/sqs/sqstest"
@@ -46,8 +48,9 @@ func (s *story) wake(seed uint64) {
 
 // mergeSome has Delius merge people in the middle of everything, and the reference after it: when
 // it happens must make no difference. They have the same kind of manager, whom contacts are
-// entered under, and no practitioner pays either of them a visit.
-func (s *story) mergeSome(seed uint64) {
+// entered under, and no practitioner pays either of them a visit. A NOMS number leads over no
+// merge, so whoever is merged away has no referral that is named by that alone.
+func (s *story) mergeSome(seed uint64, histories []storetest.History) {
 	chance := rand.New(rand.NewPCG(seed, 0x3e46))
 	visited := map[store.CRN]bool{}
 	for _, v := range s.visits {
@@ -58,7 +61,7 @@ func (s *story) mergeSome(seed uint64) {
 	for n := 6; n+apart < len(s.people) && len(s.messages) > 0; n += every {
 		source, target := s.people[n], s.people[n+apart]
 		m := &s.messages[chance.IntN(len(s.messages))]
-		if visited[source.CRN] || visited[target.CRN] || m.then != nil {
+		if visited[source.CRN] || visited[target.CRN] || m.then != nil || !namedByCRN(histories[n]) {
 			continue
 		}
 		m.then = &wakeUp{kind: store.MergeCompleted, person: storetest.Person{CRN: target.CRN, NOMS: target.NOMS}, merged: source.CRN, id: messageID(chance)}
@@ -66,6 +69,17 @@ func (s *story) mergeSome(seed uint64) {
 		s.reference.AddOffender(deliustest.Offender{ID: int64(n + 1), CRN: source.CRN, NOMS: source.NOMS, SoftDeleted: true, MergedInto: target.CRN})
 	}
 	s.reference.Project(time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)) // when rows are written is not compared
+}
+
+// namedByCRN says whether every referral of a person has an event that counts with a CRN.
+func namedByCRN(h storetest.History) bool {
+	named := map[store.Referral]bool{}
+	for i := range h.Events {
+		if e := &h.Events[i]; e.Type.Known() {
+			named[e.Referral] = named[e.Referral] || e.CRN != ""
+		}
+	}
+	return !slices.Contains(slices.Collect(maps.Values(named)), false)
 }
 
 // notification is what is published. A merge of nobody in the story is one of somebody whom
