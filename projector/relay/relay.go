@@ -10,10 +10,11 @@
 //
 //	row and notice, one transaction → taken with a lease → published → settled
 //
-// A relay takes notices with a lease, publishes them, ten in one call and several calls at
-// once, and settles them: what the topic has accepted is sent, the rest waits for its next try.
-// Taking and settling
-// are transactions of their own; none is open during a call.
+// A relay works in rounds. It takes notices with a lease, publishes them, ten in one call and
+// several calls at once, and settles them all: what the topic has accepted is sent, the rest
+// waits for its next try. Taking and settling are transactions of their own; none is open during
+// a call. A round is ten calls, so that the database, which others need more, is asked a fifth as
+// often as the topic.
 //
 // # Order
 //
@@ -26,8 +27,8 @@
 //
 //   - The topic refuses one notice: that one is tried again with growing pauses, alone in its
 //     call, and its person's later ones wait. Nobody else's do.
-//   - Calls fail as a whole: nothing more is sent but one call after each pause, and the pauses
-//     grow, until a notice is accepted.
+//   - Calls fail as a whole: what the round has not sent yet is given back, and nothing more is
+//     sent but one call after each pause, and the pauses grow, until a notice is accepted.
 //   - It is not known what came of a call: its notices are sent again. So each notice is sent at
 //     least once.
 //   - A relay is killed, or hangs: its leases end by themselves, and another relay, or the same,
@@ -43,7 +44,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -85,9 +85,10 @@ type Lease struct {
 
 // Outcome is what came of a notice.
 type Outcome struct {
-	Number  int64
-	Failure string        // "" where it was accepted
-	Pause   time.Duration // before the next try
+	Number   int64
+	Failure  string        // "" where it was accepted, or given back
+	Pause    time.Duration // before the next try
+	GaveBack bool          // it was not sent: this was no try
 }
 
 // Backlog is what waits.
@@ -114,8 +115,11 @@ type Config struct {
 	Now      func() time.Time      // default: time.Now
 }
 
-// batch is how many messages SNS takes in one call.
-const batch = 10
+// batch is how many messages SNS takes in one call, round how many notices are taken at once.
+const (
+	batch = 10
+	round = 10 * batch
+)
 
 func (c *Config) setDefaults() {
 	for _, d := range []struct {
@@ -155,7 +159,7 @@ type Relay struct {
 	config  Config
 	metrics *metrics
 	wake    chan struct{} // holds a token when there is reason to look at once
-	failing atomic.Int32  // calls that failed as a whole, one after the other
+	failed  atomic.Int32  // rounds in which a call failed as a whole, one after the other
 }
 
 // New makes a relay. Without a topic it sends nothing, and only tells what waits.
@@ -236,27 +240,22 @@ func (r *Relay) tidy(ctx context.Context) {
 	}
 }
 
-// send takes notices and has them published, several calls at once, until ctx ends. While
-// calls fail it makes one at a time.
+// send takes, publishes and settles until ctx ends. While calls fail it makes one at a time.
 func (r *Relay) send(ctx, work context.Context) error {
-	slots := make(chan struct{}, r.config.Calls)
-	var calls sync.WaitGroup
-	defer calls.Wait()
 	for unread, rested := 0, 0; ctx.Err() == nil; {
-		failed := int(r.failing.Load())
+		failed := r.failing()
 		if failed != rested {
 			if rested = failed; failed > 0 && projector.Pause(ctx, r.pause(failed-1)) != nil {
 				return nil
 			}
 		}
-		free := acquire(ctx, slots, failed > 0)
-		if free == 0 {
-			return nil
+		limit := round
+		if failed > 0 {
+			limit = batch
 		}
 		began := time.Now()
-		lease, err := r.outbox.Take(work, r.config.Holder, r.config.Lease, free*batch)
+		lease, err := r.outbox.Take(work, r.config.Holder, r.config.Lease, limit)
 		if err != nil {
-			release(slots, free)
 			r.config.Logger.WarnContext(ctx, "notices could not be taken: the next try follows", "error", err)
 			if projector.Pause(ctx, r.pause(unread)) != nil {
 				return nil
@@ -265,49 +264,15 @@ func (r *Relay) send(ctx, work context.Context) error {
 			continue
 		}
 		unread = 0
-		full := len(lease.Notices) == free*batch
-		for notices := range slices.Chunk(lease.Notices, batch) {
-			free--
-			calls.Go(func() {
-				r.deliver(work, &Lease{lease.Holder, lease.End, notices}, began, failed > 0)
-				release(slots, 1)
-				r.Wake() // the next of these people can be taken
-			})
+		if len(lease.Notices) > 0 {
+			r.settle(work, &lease, began, r.publish(ctx, work, lease.Notices, began))
+			r.Wake() // the next of these people can be taken
 		}
-		release(slots, free)
-		if failed > 0 {
-			calls.Wait()
-		}
-		if !full {
+		if len(lease.Notices) < limit {
 			r.idle(ctx)
 		}
 	}
 	return nil
-}
-
-// acquire waits for a slot, and takes all that are free; only is for one.
-func acquire(ctx context.Context, slots chan<- struct{}, only bool) (n int) {
-	select {
-	case slots <- struct{}{}:
-		n = 1
-	case <-ctx.Done():
-		return 0
-	}
-	for !only {
-		select {
-		case slots <- struct{}{}:
-			n++
-		default:
-			return n
-		}
-	}
-	return n
-}
-
-func release(slots <-chan struct{}, n int) {
-	for range n {
-		<-slots
-	}
 }
 
 // together is the least time between looks for notices while there are few: what comes in it
@@ -328,44 +293,72 @@ func (r *Relay) idle(ctx context.Context) {
 	}
 }
 
+func (r *Relay) failing() int { return int(r.failed.Load()) }
+
 // pause is how long is waited after so many failures and one.
 func (r *Relay) pause(before int) time.Duration {
 	return min(r.config.Pause<<min(before, 20), r.config.Most)
 }
 
-// deliver publishes what was taken at a time, and settles it.
-func (r *Relay) deliver(ctx context.Context, lease *Lease, began time.Time, probing bool) {
-	call, cancel := context.WithDeadline(ctx, began.Add(r.config.Lease/2))
+// publish sends what was taken at a time, several calls at once, and says what came of each. Of
+// what is taken nothing more is sent once ctx ends, a call has failed as a whole, or so much of
+// the lease is over that a call might not be before it is.
+func (r *Relay) publish(ctx, work context.Context, notices []Notice, began time.Time) []Outcome {
+	limited, cancel := context.WithDeadline(work, began.Add(r.config.Lease/2))
 	defer cancel()
-	messages := make([]Message, len(lease.Notices))
-	for i := range lease.Notices {
-		messages[i] = lease.Notices[i].Message()
+	failed := r.failing()
+	outcomes := make([]Outcome, len(notices))
+	var calls errgroup.Group
+	calls.SetLimit(r.config.Calls)
+	for first := 0; first < len(notices); first += batch {
+		calls.Go(func() error {
+			some := notices[first:min(first+batch, len(notices))]
+			if ctx.Err() != nil || r.failing() > failed || time.Since(began) > r.config.Lease/4 {
+				giveBack(some, outcomes[first:])
+				return nil
+			}
+			results, err := r.call(limited, some)
+			r.judge(ctx, results, err, failed)
+			r.outcomes(ctx, some, results, outcomes[first:])
+			return nil
+		})
 	}
-	results, err := r.topic.Publish(call, messages)
-	if err != nil {
-		results = make([]error, len(messages))
-		for i := range results {
-			results[i] = err
-		}
-	}
-	r.judge(ctx, results, err, probing)
-	r.settle(ctx, lease, began, r.outcomes(ctx, lease, results))
+	_ = calls.Wait() // no call returns an error
+	return outcomes
 }
 
-// judge notes whether calls fail as a whole, which pauses all of them.
-func (r *Relay) judge(ctx context.Context, results []error, err error, probing bool) {
+func giveBack(notices []Notice, outcomes []Outcome) {
+	for i := range notices {
+		outcomes[i] = Outcome{Number: notices[i].Number, GaveBack: true}
+	}
+}
+
+// call publishes notices. Where the call fails as a whole, its error is each one's, too.
+func (r *Relay) call(ctx context.Context, notices []Notice) ([]error, error) {
+	messages := make([]Message, len(notices))
+	for i := range notices {
+		messages[i] = notices[i].Message()
+	}
+	results, err := r.topic.Publish(ctx, messages)
+	if err != nil {
+		results = slices.Repeat([]error{err}, len(messages))
+	}
+	return results, err
+}
+
+// judge notes whether calls fail as a whole, which pauses all of them. Of the calls of one round
+// that fail, one counts.
+func (r *Relay) judge(ctx context.Context, results []error, err error, failed int) {
 	unavailable := 0
 	for _, result := range results {
 		if errors.Is(result, ErrUnavailable) {
 			unavailable++
 		}
 	}
-	switch failed := err != nil || unavailable == len(results); {
-	case !failed:
-		r.failing.Store(0)
-	case probing:
-		r.failing.Add(1)
-	case r.failing.CompareAndSwap(0, 1): // of the calls that were in flight one counts
+	if err == nil && unavailable < len(results) {
+		r.failed.Store(0)
+	} else {
+		r.failed.CompareAndSwap(int32(failed), int32(failed)+1) //nolint:gosec // counts failures at seconds' distance
 	}
 	if err != nil {
 		r.config.Logger.WarnContext(ctx, "notices could not be sent: they are tried again", "notices", len(results), "error", err)
@@ -373,10 +366,9 @@ func (r *Relay) judge(ctx context.Context, results []error, err error, probing b
 }
 
 // outcomes are what to write down of what the topic said.
-func (r *Relay) outcomes(ctx context.Context, lease *Lease, results []error) []Outcome {
-	outcomes := make([]Outcome, len(results))
+func (r *Relay) outcomes(ctx context.Context, notices []Notice, results []error, outcomes []Outcome) {
 	for i, result := range results {
-		n := &lease.Notices[i]
+		n := &notices[i]
 		outcomes[i].Number = n.Number
 		if result == nil {
 			r.metrics.sent.Inc()
@@ -389,7 +381,6 @@ func (r *Relay) outcomes(ctx context.Context, lease *Lease, results []error) []O
 				"notice", n.Number, "crn", n.CRN, "address", n.AddressID, "tries", n.Tries+1, "error", result)
 		}
 	}
-	return outcomes
 }
 
 // settle writes down what came of notices, for as long as the lease lasts.

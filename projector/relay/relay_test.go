@@ -77,8 +77,13 @@ func (b *box) Settle(_ context.Context, lease *relay.Lease, outcomes []relay.Out
 			continue
 		}
 		settled++
-		if r := b.waiting[i]; o.Failure != "" {
-			r.Tries, r.next, r.end = r.Tries+1, time.Now().Add(o.Pause), time.Time{}
+		r := b.waiting[i]
+		r.end = time.Time{}
+		if o.GaveBack {
+			continue
+		}
+		if o.Failure != "" {
+			r.Tries, r.next = r.Tries+1, time.Now().Add(o.Pause)
 			continue
 		}
 		b.sent, b.waiting = append(b.sent, o.Number), slices.Delete(b.waiting, i, i+1)
@@ -291,13 +296,40 @@ func TestACallEndsBeforeItsLease(t *testing.T) {
 	})
 }
 
-// A stop waits for what is in flight, so that nothing that was accepted is sent again. It
-// catches a call that is cut off by the stop.
+// A round whose call fails as a whole gives back what it has not sent, without a try, so that it
+// goes together as soon as the topic accepts again. It catches a round that is sent to its end
+// though the topic is away, and one whose rest counts as refused, or waits for its lease to end.
+func TestWhatAFailedRoundHasNotSentIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &box{}
+		for i := range int64(100) {
+			b.put(notice(i+1, i+1))
+		}
+		var calls []int
+		stop, _ := run(t, b, func(_ context.Context, messages []relay.Message) ([]error, error) {
+			if calls = append(calls, len(messages)); len(calls) == 1 {
+				return nil, relay.ErrUnavailable
+			}
+			return accept(messages)
+		}, func(c *relay.Config) { c.Calls, c.Lease = 1, time.Minute })
+		<-time.After(10 * time.Second)
+		stop()
+		require.Equal(t, slices.Concat([]int{10}, slices.Repeat([]int{1}, 10), slices.Repeat([]int{10}, 9)), calls, "those that failed come alone, the others ten by ten")
+		require.Zero(t, b.left())
+	})
+}
+
+// A stop waits for what is in flight, so that nothing that was accepted is sent again, and gives
+// back what is not, so that nobody waits for a lease. It catches a call that is cut off by the
+// stop, and a stop that waits for the whole round.
 func TestAStopFinishesWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := &box{}
-		b.put(notice(1, 1))
+		for i := range int64(20) {
+			b.put(notice(i+1, i+1))
+		}
 		entered := make(chan struct{})
 		stop, _ := run(t, b, func(ctx context.Context, messages []relay.Message) ([]error, error) {
 			close(entered)
@@ -307,10 +339,14 @@ func TestAStopFinishesWhatIsInFlight(t *testing.T) {
 			case <-time.After(2 * time.Second):
 				return accept(messages)
 			}
-		})
+		}, func(c *relay.Config) { c.Calls = 1 })
 		<-entered
 		stop()
-		require.Equal(t, []int64{1}, b.sent)
+		require.Len(t, b.sent, 10)
+		for _, r := range b.waiting {
+			require.Zero(t, r.end)
+			require.Zero(t, r.Tries)
+		}
 	})
 }
 

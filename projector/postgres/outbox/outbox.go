@@ -61,22 +61,25 @@ func (o *Outbox) Take(ctx context.Context, holder string, length time.Duration, 
 // sqlSettle writes what came of notices whose lease has not passed to another.
 const sqlSettle = `
 	update projection.outbox o
-	set tries = o.tries + 1, error = r.error, holder = '', lease_end = '-infinity',
-		sent = case when r.error = '' then now() end,
+	set holder = '', lease_end = '-infinity',
+		tries = o.tries + (not r.gave_back)::int,
+		error = case when r.gave_back then o.error else r.error end,
+		sent = case when r.error = '' and not r.gave_back then now() end,
 		next_try = case when r.error = '' then o.next_try else now() + r.pause end
-	from unnest($1::bigint[], $2::text[], $3::interval[]) as r (number, error, pause)
-	where o.number = r.number and o.sent is null and o.holder = $4 and o.lease_end = $5`
+	from unnest($1::bigint[], $2::text[], $3::interval[], $4::boolean[]) as r (number, error, pause, gave_back)
+	where o.number = r.number and o.sent is null and o.holder = $5 and o.lease_end = $6`
 
 // Settle implements relay.Outbox.
 func (o *Outbox) Settle(ctx context.Context, lease *relay.Lease, outcomes []relay.Outcome) (settled int, err error) {
 	var numbers []int64
 	var failures []string
 	var pauses []time.Duration
+	var back []bool
 	for _, out := range outcomes {
-		numbers, failures, pauses = append(numbers, out.Number), append(failures, out.Failure), append(pauses, out.Pause)
+		numbers, failures, pauses, back = append(numbers, out.Number), append(failures, out.Failure), append(pauses, out.Pause), append(back, out.GaveBack)
 	}
 	err = o.write(ctx, "settling notices", func(t pgx.Tx) error {
-		tag, err := t.Exec(ctx, sqlSettle, numbers, failures, pauses, lease.Holder, lease.End)
+		tag, err := t.Exec(ctx, sqlSettle, numbers, failures, pauses, back, lease.Holder, lease.End)
 		settled = int(tag.RowsAffected())
 		return err
 	})

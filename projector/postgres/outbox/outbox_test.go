@@ -141,6 +141,22 @@ func TestANoticeThatFailedRestsAndComesAlone(t *testing.T) {
 	require.Equal(t, 1, lease.Notices[0].Tries)
 }
 
+// What is given back can be taken at once, as if it never had been: neither as sent nor as failed.
+// It catches a settling that knows these two only.
+func TestANoticeThatIsGivenBackIsAsItWas(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.put([2]int64{1, 10}, [2]int64{2, 11})
+	lease, numbers := b.take("a", time.Minute, 10)
+	require.Len(t, numbers, 2)
+	n, err := b.Settle(ctx, &lease, []relay.Outcome{{Number: 1, GaveBack: true}, {Number: 2, GaveBack: true}})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	lease, numbers = b.take("b", time.Minute, 10)
+	require.ElementsMatch(t, []int64{1, 2}, numbers)
+	require.Zero(t, lease.Notices[0].Tries)
+}
+
 // A lease that has ended passes to whoever asks next, and the former holder can settle nothing
 // any more, even if it is the same process. It catches a settling by number alone: the late
 // answer of one who hung would let the next notice go while this one is in flight again.
