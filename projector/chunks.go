@@ -179,7 +179,7 @@ func (r *Rebuilder) reconcileChunk(ctx context.Context, c *chunk) (result, error
 	}
 	changed := 0
 	var due []store.Referral
-	left, err := r.reconciler.reconcileUntilFree(ctx, Selection{Referrals: referrals, DryRun: r.o.DryRun, Quiet: true}, rebuildAttempts, longestPause, func(report *Report) {
+	left, err := r.reconciler.reconcileUntilFree(ctx, Selection{Referrals: referrals, DryRun: r.o.DryRun, Quiet: true, Fence: r.fence()}, rebuildAttempts, longestPause, func(report *Report) {
 		resize()
 		out.tally.add(report)
 		out.plan = append(out.plan, report.Plan...)
@@ -283,8 +283,6 @@ func (r *Rebuilder) keep(ctx context.Context, now bool) error {
 	}
 	r.kept = time.Now()
 	return r.retry.do(ctx, "keeping the rebuild's bookmark", func() error {
-		// What has begun is finished: a connection that is cut in the middle may keep the
-		// lock for a while.
 		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		return r.lock.Reached(writing, r.bookmark)

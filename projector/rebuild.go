@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"casdelius/projector/delius"
@@ -111,12 +112,33 @@ type Bookmark struct {
 	Tally   Tally     // what it came to up to here
 }
 
-// ErrRebuildRunning is the error of a rebuild of everyone while another one runs. The error
-// says who runs it and since when.
+// ErrRebuildRunning is the error of a rebuild of everyone while another one runs, or that
+// another one has overtaken.
 var ErrRebuildRunning = errors.New("another rebuild is running")
 
-// RebuildLock is the exclusive right to rebuild everyone.
+// RebuildRunning is an [ErrRebuildRunning] that says whose lease it met.
+type RebuildRunning struct {
+	By    string
+	Since time.Time
+	Fence int64         // the number of the lease
+	End   time.Time     // of the lease, by the database's clock, unless it is renewed
+	Left  time.Duration // until then
+}
+
+// Error implements error.
+func (e *RebuildRunning) Error() string {
+	return fmt.Sprintf("%s: %s runs it since %s", ErrRebuildRunning, e.By, e.Since.UTC().Format(time.DateTime+" MST"))
+}
+
+// Unwrap makes it an [ErrRebuildRunning].
+func (e *RebuildRunning) Unwrap() error { return ErrRebuildRunning }
+
+// RebuildLock is the exclusive right to rebuild everyone: a lease that is renewed until it is
+// released, and that ends by itself where the process does. Each one has a number higher than
+// those before it.
 type RebuildLock interface {
+	// Fence is the lease's number, which goes with every [Selection] of the rebuild.
+	Fence() int64
 	// Reached keeps the bookmark. It fails with [ErrRebuildRunning] if the lock was lost.
 	Reached(ctx context.Context, at Bookmark) error
 	// Finish drops the bookmark: the next rebuild begins at the beginning.
@@ -127,7 +149,8 @@ type RebuildLock interface {
 
 // RebuildLocks gives the rebuild lock.
 type RebuildLocks interface {
-	// LockRebuild takes the lock, and says where to go on.
+	// LockRebuild takes the lock, and says where to go on. Where another process has it the
+	// error is a [RebuildRunning].
 	LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (RebuildLock, Bookmark, error)
 }
 

@@ -223,15 +223,55 @@ func TestASecondRebuildOfEveryoneSaysWhoRunsTheFirst(t *testing.T) {
 	rig := setup(t, histories)
 	rig.stream.add(events...)
 	var second error
-	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 1 on host-a", Progress: func(projector.Progress) {
+	try := sync.OnceFunc(func() {
 		_, second = rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 2 on host-b", Restart: true})
-	}})
+	})
+	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{By: "process 1 on host-a", Progress: func(projector.Progress) { try() }})
 	require.NoError(t, err)
 	require.ErrorIs(t, second, projector.ErrRebuildRunning)
 	require.ErrorContains(t, second, "process 1 on host-a runs it since 20")
 }
 
-func TestARebuildWhoseConnectionIsCutClaimsItAgain(t *testing.T) {
+// Whoever killed a rebuild need not wait and try again: the next one takes its lease when that
+// has ended. It catches a lease that only its holder can give back.
+func TestTheLeaseOfAKilledRebuildIsTakenWhenItHasEnded(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(3)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	rig.exec(t, `insert into projection.rebuild (worker, since, started, fence, lease_end)
+		values ('killed', now(), now(), nextval('projection.rebuild_fence'), now() + interval '2 seconds')`)
+	tally, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	require.Equal(t, len(histories), tally.People)
+}
+
+// A rebuild that hung for longer than its lease, and another took it, writes nothing more. It
+// catches chunks that do not look at the lease's number.
+func TestARebuildThatWasOvertakenWritesNothingMore(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(30)
+	rig := setup(t, histories)
+	rig.stream.add(events...)
+	overtake := sync.OnceFunc(func() {
+		rig.exec(t, "update projection.rebuild set fence = nextval('projection.rebuild_fence'), worker = 'another'")
+	})
+	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{Progress: func(p projector.Progress) {
+		if p.Phase == projector.Reconciling {
+			overtake()
+		}
+	}})
+	require.ErrorIs(t, err, projector.ErrRebuildRunning)
+	contacts, addresses := rig.live(t)
+	require.Empty(t, contacts)
+	require.Empty(t, addresses)
+	var by string
+	require.NoError(t, rig.delius.Pool.QueryRow(ctx, "select worker from projection.rebuild").Scan(&by))
+	require.Equal(t, "another", by, "its bookmark and its lease stay")
+}
+
+// Every connection that waits is cut in the middle of a rebuild, which goes on with new ones.
+func TestARebuildWhoseConnectionsAreCutGoesOn(t *testing.T) {
 	t.Parallel()
 	histories, events := generated(30)
 	rig := setup(t, histories)
@@ -241,8 +281,8 @@ func TestARebuildWhoseConnectionIsCutClaimsItAgain(t *testing.T) {
 	rig.stream.add(events...)
 	cut := sync.OnceFunc(func() {
 		_, err := rig.delius.Pool.Exec(ctx, `
-			select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database
-			where locktype = 'advisory' and datname = current_database()`)
+			select pg_terminate_backend(pid) from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid()`)
 		require.NoError(t, err)
 	})
 	_, err := rig.on(t, rig.db).Rebuild(ctx, projector.Rebuild{Progress: func(p projector.Progress) {

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -106,8 +107,7 @@ func (r *Rebuilder) run(ctx context.Context) (Tally, error) {
 
 // takeLock takes the rebuild lock, and goes on where the last rebuild was.
 func (r *Rebuilder) takeLock(ctx context.Context) error {
-	var err error
-	if r.lock, r.bookmark, err = r.locks.LockRebuild(ctx, r.o.By, r.o.Restart, r.config.Now()); err != nil {
+	if err := r.waitForLock(ctx); err != nil {
 		return err
 	}
 	// Who failed or was left is due, and taken again.
@@ -119,6 +119,35 @@ func (r *Rebuilder) takeLock(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// waitForLock takes the rebuild lock. A process that has it may have been killed: only one
+// that renews its lease is running.
+func (r *Rebuilder) waitForLock(ctx context.Context) error {
+	var met *RebuildRunning
+	for {
+		var err error
+		r.lock, r.bookmark, err = r.locks.LockRebuild(ctx, r.o.By, r.o.Restart, r.config.Now())
+		running, ok := errors.AsType[*RebuildRunning](err)
+		if !ok || met != nil && running.End.After(met.End) {
+			return err
+		}
+		if met == nil {
+			r.logger.InfoContext(ctx, "another rebuild has the lease, and may have been killed: waiting for it to be renewed, or to end", "by", running.By, "since", running.Since, "left", running.Left)
+		}
+		met = running
+		if err := Pause(ctx, min(time.Second, running.Left)); err != nil {
+			return err
+		}
+	}
+}
+
+// fence is the number of the rebuild's lease; 0 where it has none.
+func (r *Rebuilder) fence() int64 {
+	if r.lock == nil {
+		return 0
+	}
+	return r.lock.Fence()
 }
 
 // fillInbox reads what the inbox lacks, up to the stream's last sequence as it is now. Where

@@ -105,6 +105,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		return report, nil
 	case ctx.Err() != nil:
 		return report, context.Cause(ctx)
+	case errors.Is(err, ErrRebuildRunning):
+		return report, err
 	case len(selection.Referrals) > 1:
 		r.logger.ErrorContext(ctx, "reconciling one referral after another", "referrals", len(selection.Referrals), "error", err)
 		return r.split(ctx, selection)

@@ -36,6 +36,8 @@ type Selection struct {
 	DryRun bool // look only: lock nobody, write nothing
 	Quiet  bool // raise no telemetry: a rebuild
 	Repair bool // put damaged rows right as well
+
+	Fence int64 // number of the rebuild's lease: another one's ends it, with nothing written; 0 outside a rebuild of everyone
 }
 
 // Everyone says whether nobody is named.

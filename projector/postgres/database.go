@@ -35,6 +35,7 @@ type Config struct {
 	IdleTimeout      time.Duration // within a transaction; default 60 s
 	RetryMin         time.Duration // first pause of what is parked; default 1 s
 	RetryMax         time.Duration // longest pause; default 5 min
+	RebuildLease     time.Duration // after which a rebuild that does not renew it is another's; default 12 s
 }
 
 func (c *Config) setDefaults() {
@@ -47,6 +48,7 @@ func (c *Config) setDefaults() {
 		{&c.IdleTimeout, time.Minute},
 		{&c.RetryMin, time.Second},
 		{&c.RetryMax, 5 * time.Minute},
+		{&c.RebuildLease, 12 * time.Second},
 	} {
 		if *d.value == 0 {
 			*d.value = d.standard
@@ -146,7 +148,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	}
 	db := &tx.DB{Pool: pool, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout}}
 	steps := &step.Steps{DB: db, Config: write.Config{Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax}}
-	finder := &people.People{DB: db}
+	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
 		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder}, Outbox: &outbox.Outbox{DB: db}, pool: pool,

@@ -5,133 +5,126 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"casdelius/projector"
 	"casdelius/projector/postgres/tx"
 )
 
-// advisoryLock is the advisory lock that whoever rebuilds everyone has: it goes with the
-// connection, however the process ends. The row beside it says who that is and keeps
-// the bookmark for whoever goes on.
-const advisoryLock = 0x6361736465 // "casde"
+// renewals is how often a lease is renewed in its time.
+const renewals = 4
 
-// rebuildLock implements projector.RebuildLock.
+// rebuildLock implements projector.RebuildLock: a row that says whose lease it is, its number
+// and its end by the database's clock. It also keeps the bookmark for whoever goes on.
 type rebuildLock struct {
-	db    *tx.DB
-	conn  *pgxpool.Conn // holds the lock; nil while it is lost
-	since time.Time
-	by    string
+	db      *tx.DB
+	lease   time.Duration
+	fence   int64
+	release func()
 }
 
 // LockRebuild implements projector.RebuildLocks.
 func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
-	c := &rebuildLock{db: p.DB, by: by, since: now.UTC().Truncate(time.Microsecond)}
+	l := &rebuildLock{db: p.DB, lease: p.Lease}
 	at := projector.Bookmark{}
-	if err := c.lock(ctx); err != nil {
-		return nil, at, err
-	}
 	var tally []byte
-	err := c.conn.QueryRow(ctx, `
-		insert into projection.rebuild as r (worker, since, started) values ($1, $2, $2)
-		on conflict (one) do update set worker = $1, since = $2,
+	err := p.DB.Pool.QueryRow(ctx, `
+		insert into projection.rebuild as r (worker, since, started, fence, lease_end)
+		values ($1, $2, $2, nextval('projection.rebuild_fence'), now() + $4::interval)
+		on conflict (one) do update set worker = $1, since = $2, fence = excluded.fence, lease_end = excluded.lease_end,
 			started = case when $3 then $2 else r.started end, person = case when $3 then 0 else r.person end,
 			people = case when $3 then 0 else r.people end, tally = case when $3 then '{}' else r.tally end
-		returning started, person, people, tally`, c.by, c.since, restart).
-		Scan(&at.Started, &at.Person, &at.People, &tally)
+		where r.lease_end <= now()
+		returning fence, started, person, people, tally`, by, now, restart, p.Lease).
+		Scan(&l.fence, &at.Started, &at.Person, &at.People, &tally)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, at, l.running(ctx)
+	}
 	if err == nil {
 		err = json.Unmarshal(tally, &at.Tally)
 	}
 	if err != nil {
-		c.Release()
 		return nil, at, fmt.Errorf("taking the rebuild lock: %w", tx.Translate(err))
 	}
-	return c, at, nil
+	l.keep()
+	return l, at, nil
 }
 
-// lock gets a connection with the lock, or says who has it.
-func (c *rebuildLock) lock(ctx context.Context) error {
-	conn, err := c.db.Pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("taking the rebuild lock: %w", tx.Translate(err))
+// running says whose lease it is.
+func (l *rebuildLock) running(ctx context.Context) error {
+	running := &projector.RebuildRunning{}
+	err := l.db.Pool.QueryRow(ctx, "select worker, since, fence, lease_end, lease_end - now() from projection.rebuild").
+		Scan(&running.By, &running.Since, &running.Fence, &running.End, &running.Left)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%w: another rebuild has just ended", projector.ErrRetry)
+	case err != nil:
+		return fmt.Errorf("asking who rebuilds: %w", tx.Translate(err))
 	}
-	had := false
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", advisoryLock).Scan(&had); err != nil {
-		conn.Release()
-		return fmt.Errorf("taking the rebuild lock: %w", tx.Translate(err))
-	}
-	if had {
-		c.conn = conn
-		return nil
-	}
-	defer conn.Release()
-	return c.running(ctx, conn)
+	return running
 }
 
-// running says who has the lock. The error is transient if that is ourselves, on a
-// connection that the server does not yet know to be lost.
-func (c *rebuildLock) running(ctx context.Context, conn *pgxpool.Conn) error {
-	var by string
-	var since time.Time
-	if err := conn.QueryRow(ctx, "select worker, since from projection.rebuild").Scan(&by, &since); err != nil {
-		return fmt.Errorf("%w: it has only just begun", projector.ErrRebuildRunning)
-	}
-	if by == c.by && since.Equal(c.since) {
-		return fmt.Errorf("%w: the connection that had the rebuild lock was lost", projector.ErrRetry)
-	}
-	return fmt.Errorf("%w: %s runs it since %s", projector.ErrRebuildRunning, by, since.UTC().Format(time.DateTime+" MST"))
+// keep renews the lease until it is released. Where that fails for too long another process may
+// take it: the number tells.
+func (l *rebuildLock) keep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		for projector.Pause(ctx, l.lease/renewals) == nil {
+			l.renew(ctx)
+		}
+	})
+	l.release = sync.OnceFunc(func() {
+		cancel()
+		renewing.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = l.write(ctx, "giving the rebuild's lease back", "set lease_end = '-infinity'") // or it ends by itself
+	})
 }
+
+// renew prolongs the lease. Where that cannot be, the next time may.
+func (l *rebuildLock) renew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, l.lease/renewals)
+	defer cancel()
+	_ = l.write(ctx, "renewing the rebuild's lease", "set lease_end = now() + $2::interval", l.lease)
+}
+
+// Fence implements projector.RebuildLock.
+func (l *rebuildLock) Fence() int64 { return l.fence }
 
 // Reached implements projector.RebuildLock.
-func (c *rebuildLock) Reached(ctx context.Context, at projector.Bookmark) error {
+func (l *rebuildLock) Reached(ctx context.Context, at projector.Bookmark) error {
 	tally, err := json.Marshal(at.Tally)
 	if err != nil {
 		return fmt.Errorf("keeping the bookmark of the rebuild: %w", err)
 	}
-	return c.write(ctx, `update projection.rebuild set person = $3, people = $4, tally = $5 where worker = $1 and since = $2`,
-		at.Person, at.People, string(tally))
+	return l.write(ctx, "keeping the bookmark of the rebuild", "set person = $2, people = $3, tally = $4", at.Person, at.People, string(tally))
 }
 
 // Finish implements projector.RebuildLock.
-func (c *rebuildLock) Finish(ctx context.Context) error {
-	return c.write(ctx, `delete from projection.rebuild where worker = $1 and since = $2`)
-}
-
-// write writes the row, if it is still ours, on the connection that has the lock.
-func (c *rebuildLock) write(ctx context.Context, query string, args ...any) error {
-	if c.conn == nil {
-		if err := c.lock(ctx); err != nil {
-			return err
-		}
-	}
-	tag, err := c.conn.Exec(ctx, query, append([]any{c.by, c.since}, args...)...)
-	switch {
-	case err != nil:
-		c.Release() // the lock may be lost: it is taken again before the next write
-		return fmt.Errorf("keeping the bookmark of the rebuild: %w", tx.Translate(err))
-	case tag.RowsAffected() == 0:
-		err := c.running(ctx, c.conn)
-		c.Release()
-		if errors.Is(err, projector.ErrRetry) {
-			return fmt.Errorf("%w: its row in projection.rebuild is gone", projector.ErrRebuildRunning)
-		}
-		return err
-	}
-	return nil
+func (l *rebuildLock) Finish(ctx context.Context) error {
+	return l.exec(ctx, "forgetting the bookmark of the rebuild", "delete from projection.rebuild where fence = $1")
 }
 
 // Release implements projector.RebuildLock.
-func (c *rebuildLock) Release() {
-	if c.conn == nil {
-		return
+func (l *rebuildLock) Release() { l.release() }
+
+// write changes the row, if it is still ours.
+func (l *rebuildLock) write(ctx context.Context, doing, set string, args ...any) error {
+	return l.exec(ctx, doing, "update projection.rebuild "+set+" where fence = $1", args...)
+}
+
+func (l *rebuildLock) exec(ctx context.Context, doing, query string, args ...any) error {
+	tag, err := l.db.Pool.Exec(ctx, query, append([]any{l.fence}, args...)...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", doing, tx.Translate(err))
+	case tag.RowsAffected() == 0:
+		return fmt.Errorf("%s: %w: this one's lease has ended", doing, projector.ErrRebuildRunning)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if _, err := c.conn.Exec(ctx, "select pg_advisory_unlock($1)", advisoryLock); err != nil {
-		_ = c.conn.Conn().Close(ctx) // the lock goes with the connection
-	}
-	c.conn.Release()
-	c.conn = nil
+	return nil
 }

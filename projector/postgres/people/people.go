@@ -9,6 +9,7 @@ package people
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,7 +20,10 @@ import (
 )
 
 // People is who there is to reconcile.
-type People struct{ DB *tx.DB }
+type People struct {
+	DB    *tx.DB
+	Lease time.Duration // of a rebuild of everyone, which is renewed four times in it
+}
 
 // named are the offenders whom events name, each with the referrals of these events, as a
 // source w. Some come twice: by their CRN and by their NOMS number. Whoever is soft-deleted

@@ -107,6 +107,9 @@ func (s *Step) Rollback(ctx context.Context) { tx.Rollback(ctx, s.tx) }
 func (s *Step) Tx() pgx.Tx { return s.tx }
 
 func (s *Step) load(ctx context.Context) error {
+	if err := s.checkFence(ctx); err != nil {
+		return err
+	}
 	selected, err := s.selectReferrals(ctx)
 	if err != nil || len(selected) == 0 {
 		return err
@@ -126,6 +129,20 @@ func (s *Step) load(ctx context.Context) error {
 		return err
 	}
 	return s.assignOwners(ctx, selected, histories, index)
+}
+
+// checkFence ends a step of a rebuild that another one has overtaken: a process that hung while
+// its lease ended must not go on where it was.
+func (s *Step) checkFence(ctx context.Context) error {
+	if s.how.Fence == 0 {
+		return nil
+	}
+	valid := false
+	err := s.tx.QueryRow(ctx, "select exists (select from projection.rebuild where fence = $1)", s.how.Fence).Scan(&valid)
+	if err == nil && !valid {
+		err = fmt.Errorf("%w: the lease of this one, number %d, is another's now", projector.ErrRebuildRunning, s.how.Fence)
+	}
+	return err
 }
 
 // names are whom the events of a referral name.
