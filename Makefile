@@ -15,7 +15,7 @@ FUZZTIME  ?= 20s
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-smoke fuzz lint fmt vuln build clean go postgres fauxqs
+.PHONY: help run test bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ run: go postgres ## Run the whole system on this machine; ARGS="--once --people 
 	@go build -o bin/sandbox ./cmd/sandbox
 	@bin/sandbox $(ARGS)
 
-test: go postgres fauxqs ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
+test: go postgres pgbouncer fauxqs ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
 
 bench: go postgres ## Run the benchmarks; BENCH=Fold for one, BENCHTIME=5s
@@ -62,6 +62,9 @@ go:
 
 postgres:
 	@.ci/postgres
+
+pgbouncer:
+	@.ci/pgbouncer
 
 fauxqs:
 	@.ci/fauxqs

@@ -3,10 +3,12 @@ package cmd_test
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/projection"
@@ -26,8 +28,24 @@ var oddSettings = map[string]string{
 	"synchronous_commit": "off", "statement_timeout": "7min", "lock_timeout": "7min", "idle_in_transaction_session_timeout": "7min",
 }
 
+// It catches a setting that is left to the role, and, behind a pooler, one that is left to the
+// session: the one refuses what a session asks for, the other forgets it.
 func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 	t.Parallel()
+	for name, through := range map[string]func(testing.TB, string) string{
+		"connected to the server":                nil,
+		"behind a pooler that refuses settings":  func(t testing.TB, url string) string { return postgrestest.Pooler(t, url, false) },
+		"behind a pooler that forgives settings": func(t testing.TB, url string) string { return postgrestest.Pooler(t, url, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireNoOddSetting(t, through)
+		})
+	}
+}
+
+func requireNoOddSetting(t *testing.T, through func(testing.TB, string) string) {
+	t.Helper()
 	database := postgrestest.New(t)
 	address, err := url.Parse(database.URL)
 	require.NoError(t, err)
@@ -61,19 +79,23 @@ func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 	}
 	require.NoError(t, plain.Close(ctx))
 
-	pool, err := projection.Connect(ctx, address.String(), 1)
+	url := address.String()
+	if through != nil {
+		url = through(t, url)
+	}
+	pool, err := projection.Connect(ctx, url, 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	for setting, value := range oddSettings {
-		var is string
-		require.NoError(t, pool.QueryRow(ctx, "select current_setting($1)", setting).Scan(&is))
-		require.NotEqual(t, value, is, setting)
-	}
-
-	delius := postgrestest.Delius{Pool: pool}
-	require.NoError(t, delius.AddPeople(ctx, []postgrestest.Person{{CRN: "X000001", Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}}}))
+	require.Equal(t, through != nil, postgres.Pooled(pool))
 	db, err := postgres.New(ctx, pool, postgres.Config{})
 	require.NoError(t, err)
+	requireSettled(t, pool, db)
+
+	office, err := projection.Connect(ctx, database.URL, 1)
+	require.NoError(t, err)
+	defer office.Close()
+	delius := postgrestest.Delius{Pool: office}
+	require.NoError(t, delius.AddPeople(ctx, []postgrestest.Person{{CRN: "X000001", Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}}}))
 	p, err := projector.New(nil, db.Ports(), projector.Config{})
 	require.NoError(t, err)
 	referral, err := store.ParseReferral("00000000-0000-4000-8000-000000000001")
@@ -97,4 +119,29 @@ func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, addresses, 1)
 	require.Equal(t, "1 Łódź \\ 'Street", addresses[0].StreetName)
+}
+
+// requireSettled requires that no odd setting holds in a transaction, nor on a session that is
+// the projector's own.
+func requireSettled(t *testing.T, pool *pgxpool.Pool, db *postgres.Database) {
+	t.Helper()
+	step, err := db.Open(ctx, projector.Selection{})
+	require.NoError(t, err)
+	defer step.Rollback(ctx)
+	for setting, value := range oddSettings {
+		var is string
+		if !strings.HasPrefix(setting, "default_") { // which concern the beginning of a transaction
+			require.NoError(t, step.Tx().QueryRow(ctx, "select current_setting($1)", setting).Scan(&is))
+			require.NotEqual(t, value, is, setting)
+		}
+		if !postgres.Pooled(pool) {
+			require.NoError(t, pool.QueryRow(ctx, "select current_setting($1)", setting).Scan(&is))
+			require.NotEqual(t, value, is, setting)
+		}
+	}
+	for setting, want := range map[string]string{"transaction_read_only": "off", "transaction_isolation": "read committed", "transaction_deferrable": "off"} {
+		var is string
+		require.NoError(t, step.Tx().QueryRow(ctx, "select current_setting($1)", setting).Scan(&is))
+		require.Equal(t, want, is, setting)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -40,6 +41,9 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer pool.Close()
+	if postgres.Pooled(pool) {
+		return errors.New("a pooler answers at DELIUS_DATABASE_URL, and a migration takes a lock that would stay with one of its sessions: give it the URL of the server itself for this command")
+	}
 	before, err := postgres.Version(ctx, pool)
 	if err != nil {
 		return err

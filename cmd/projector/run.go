@@ -127,5 +127,9 @@ func (c *runCommand) Faults() error {
 }
 
 func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
-	return projection.Connect(ctx, s.Database, workers)
+	pool, err := projection.Connect(ctx, s.Database, workers)
+	if err == nil && postgres.Pooled(pool) {
+		s.logger.InfoContext(ctx, "a pooler in transaction mode answers for the database: each transaction makes its own settings, and no statement is kept prepared")
+	}
+	return pool, err
 }

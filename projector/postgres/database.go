@@ -116,6 +116,10 @@ func Version(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 // needs are there. The pool stays the caller's.
 func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, error) {
 	config.setDefaults()
+	settings := ""
+	if Pooled(pool) {
+		settings = local()
+	}
 	var fixed rows.Fixed
 	var version *string
 	if err := pool.QueryRow(ctx, "select to_regclass('projection.event')::text").Scan(&version); err != nil {
@@ -146,7 +150,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 			return nil, fmt.Errorf("looking up %s %s: %w", row.what, row.value, tx.Translate(err))
 		}
 	}
-	db := &tx.DB{Pool: pool, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout}}
+	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout}}
 	steps := &step.Steps{DB: db, Config: write.Config{Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax}}
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{

@@ -74,14 +74,9 @@ func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
 	config.ConnConfig.Tracer = otelpgx.NewTracer()
-	postgres.Settle(config.ConnConfig)
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	pool, err := postgres.Connect(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", nameOf(config), err)
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
 		return nil, fmt.Errorf("%s: %w", nameOf(config), err)
 	}
 	return pool, nil

@@ -93,13 +93,13 @@ var sqlRestoreIdentities = `
 // is to look at it, or whose person is not looked for because whom it names was lost. It
 // returns how many there were.
 func (i *Inbox) MarkForgotten(ctx context.Context) (int, error) {
-	tag, err := i.DB.Pool.Exec(ctx, sqlRestoreIdentities+`
+	n, err := i.DB.Exec(ctx, sqlRestoreIdentities+`
 		union select e.referral from projection.event e where `+sqlUnapplied+`
 		order by 1`)
 	if err != nil {
-		return 0, fmt.Errorf("looking for events that were never applied: %w", tx.Translate(err))
+		return 0, fmt.Errorf("looking for events that were never applied: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return n, nil
 }
 
 // Due lists referrals that have been due since before a time, the longest first, and
@@ -165,9 +165,9 @@ func (i *Inbox) Backlog(ctx context.Context) (projector.Backlog, error) {
 
 // MarkDue implements projector.Due.
 func (i *Inbox) MarkDue(ctx context.Context, referrals []store.Referral) error {
-	_, err := i.DB.Pool.Exec(ctx, "insert into projection.due (referral) select distinct r from unnest($1::uuid[]) r order by 1", referrals)
+	_, err := i.DB.Exec(ctx, "insert into projection.due (referral) select distinct r from unnest($1::uuid[]) r order by 1", referrals)
 	if err != nil {
-		return fmt.Errorf("marking %d referrals as due: %w", len(referrals), tx.Translate(err))
+		return fmt.Errorf("marking %d referrals as due: %w", len(referrals), err)
 	}
 	return nil
 }

@@ -101,8 +101,8 @@ func referralsOf(events []*store.Stored) [][16]byte {
 
 // RestoreIdentities implements projector.Mender.
 func (i *Inbox) RestoreIdentities(ctx context.Context) error {
-	if _, err := i.DB.Pool.Exec(ctx, sqlRestoreIdentities+" order by 1"); err != nil {
-		return fmt.Errorf("bringing back whom events name: %w", tx.Translate(err))
+	if _, err := i.DB.Exec(ctx, sqlRestoreIdentities+" order by 1"); err != nil {
+		return fmt.Errorf("bringing back whom events name: %w", err)
 	}
 	return nil
 }

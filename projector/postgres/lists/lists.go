@@ -137,7 +137,7 @@ func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause 
 	for i := range list {
 		referrals = append(referrals, list[i].Referral)
 	}
-	tag, err := l.DB.Pool.Exec(ctx, `
+	n, err := l.DB.Exec(ctx, `
 		with locked as (
 			select referral, urn, address, event from projection.parked
 			where retry_at is not null and `+sqlParked+`
@@ -147,7 +147,7 @@ func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause 
 		from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
 		referrals, string(cause), now)
 	if err != nil {
-		return 0, fmt.Errorf("making what is parked be tried again: %w", tx.Translate(err))
+		return 0, fmt.Errorf("making what is parked be tried again: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return n, nil
 }

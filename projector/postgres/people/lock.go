@@ -31,7 +31,12 @@ func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now t
 	l := &rebuildLock{db: p.DB, lease: p.Lease}
 	at := projector.Bookmark{}
 	var tally []byte
-	err := p.DB.Pool.QueryRow(ctx, `
+	t, err := p.DB.Write(ctx, 1)
+	if err != nil {
+		return nil, at, fmt.Errorf("taking the rebuild lock: %w", err)
+	}
+	defer tx.Rollback(ctx, t)
+	err = t.QueryRow(ctx, `
 		insert into projection.rebuild as r (worker, since, started, fence, lease_end)
 		values ($1, $2, $2, nextval('projection.rebuild_fence'), now() + $4::interval)
 		on conflict (one) do update set worker = $1, since = $2, fence = excluded.fence, lease_end = excluded.lease_end,
@@ -44,7 +49,7 @@ func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now t
 		return nil, at, l.running(ctx)
 	}
 	if err == nil {
-		err = json.Unmarshal(tally, &at.Tally)
+		err = errors.Join(json.Unmarshal(tally, &at.Tally), t.Commit(ctx))
 	}
 	if err != nil {
 		return nil, at, fmt.Errorf("taking the rebuild lock: %w", tx.Translate(err))
@@ -119,11 +124,11 @@ func (l *rebuildLock) write(ctx context.Context, doing, set string, args ...any)
 }
 
 func (l *rebuildLock) exec(ctx context.Context, doing, query string, args ...any) error {
-	tag, err := l.db.Pool.Exec(ctx, query, append([]any{l.fence}, args...)...)
+	rows, err := l.db.Exec(ctx, query, append([]any{l.fence}, args...)...)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", doing, tx.Translate(err))
-	case tag.RowsAffected() == 0:
+		return fmt.Errorf("%s: %w", doing, err)
+	case rows == 0:
 		return fmt.Errorf("%s: %w: this one's lease has ended", doing, projector.ErrRebuildRunning)
 	}
 	return nil

@@ -24,14 +24,18 @@ type Limits struct {
 	Idle      time.Duration // between two statements
 }
 
+// OfLimits are the settings that every transaction makes for itself.
+var OfLimits = []string{"lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"}
+
 // DB is a database that transactions are run in.
 type DB struct {
-	Pool   *pgxpool.Pool
-	Limits Limits
+	Pool    *pgxpool.Pool
+	Limits  Limits
+	Session string // more settings, each after a semicolon, where the session does not have them
 }
 
 const (
-	committed = "begin isolation level read committed"
+	committed = "begin isolation level read committed read write not deferrable"
 	snapshot  = "begin isolation level repeatable read read only"
 )
 
@@ -97,8 +101,22 @@ func (db *DB) Scan(ctx context.Context) (pgx.Tx, error) {
 func (db *DB) begin(ctx context.Context, begin, settings string) (pgx.Tx, error) {
 	limits := fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
 		db.Limits.Lock.Milliseconds(), db.Limits.Statement.Milliseconds(), db.Limits.Idle.Milliseconds())
-	tx, err := db.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + "; " + settings})
+	tx, err := db.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + db.Session + "; " + settings})
 	return tx, Translate(err)
+}
+
+// Exec runs one statement that writes, in a transaction of its own, and says how many rows.
+func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int, err error) {
+	t, err := db.begin(ctx, committed, byMany)
+	if err != nil {
+		return 0, err
+	}
+	defer Rollback(ctx, t)
+	tag, err := t.Exec(ctx, query, args...)
+	if err == nil {
+		err = t.Commit(ctx)
+	}
+	return int(tag.RowsAffected()), Translate(err)
 }
 
 // Rollback ends a transaction also when the context has ended. After a commit it does
