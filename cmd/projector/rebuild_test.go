@@ -142,7 +142,7 @@ func TestARebuildThatIsStoppedOrKilledGoesOnWhereItWas(t *testing.T) {
 			self, err := os.Executable()
 			require.NoError(t, err)
 			var stderr bytes.Buffer
-			cmd := exec.Command(self, "rebuild", "--rate", "300")
+			cmd := exec.Command(self, "rebuild", "--rate", "60")
 			cmd.Env = append(os.Environ(), asProgram+"=1", "DELIUS_DATABASE_URL="+f.delius.URL, "NATS_URL="+f.nats)
 			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Start())
