@@ -26,14 +26,15 @@ func TestBehindAPoolerEverythingIsAsWithoutOne(t *testing.T) {
 	s.project(t)
 	events := shuffled(chance, histories)
 	s.raise(t, events[:len(events)/2]...)
-	rebuild := s.rebuilder(t)
-	tally := rebuild()
+	tally, err := s.rebuild(t)
+	require.NoError(t, err)
 	require.Empty(t, tally.Failed)
 	s.raise(t, events[len(events)/2:]...)
 	s.settle(t)
 	s.requireTwin(t)
 	for range 3 {
-		tally = rebuild()
+		tally, err = s.rebuild(t)
+		require.NoError(t, err)
 		require.Zero(t, tally.Changed)
 	}
 	verify := s.verifier(t)
@@ -43,22 +44,17 @@ func TestBehindAPoolerEverythingIsAsWithoutOne(t *testing.T) {
 	require.Zero(t, verify(false).Damaged)
 }
 
-// rebuilder gives a function that rebuilds everyone as the program does, each time on
-// connections of its own.
-func (s *system) rebuilder(t *testing.T) func() projector.Tally {
+// rebuild rebuilds everyone as the program does, on connections of its own.
+func (s *system) rebuild(t *testing.T) (projector.Tally, error) {
 	t.Helper()
-	return func() projector.Tally {
-		pool, err := projection.Connect(ctx, s.database, 2)
-		require.NoError(t, err)
-		defer pool.Close()
-		db, err := postgres.New(ctx, pool, postgres.Config{})
-		require.NoError(t, err)
-		log := s.connect(t, "rebuild")
-		defer func() { _ = log.Close() }()
-		p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{Logger: s.said.logger("rebuild")})
-		require.NoError(t, err)
-		tally, err := p.Rebuild(ctx, projector.Rebuild{By: "test"})
-		require.NoError(t, err)
-		return tally
-	}
+	pool, err := projection.Connect(ctx, s.database, 2)
+	require.NoError(t, err)
+	defer pool.Close()
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	require.NoError(t, err)
+	log := s.connect(t, "rebuild")
+	defer func() { _ = log.Close() }()
+	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{Logger: s.said.logger("rebuild")})
+	require.NoError(t, err)
+	return p.Rebuild(ctx, projector.Rebuild{By: "test"})
 }

@@ -44,6 +44,7 @@ var phaseNames = map[projector.Phase]string{
 	verify.VerifyingContacts:  "comparing contacts with Delius",
 	verify.VerifyingAddresses: "comparing addresses with Delius",
 	verify.Repairing:          "repairing",
+	verify.Appending:          "appending to the stream",
 }
 
 // report shows how far it is now.

@@ -31,6 +31,7 @@ const (
 	VerifyingContacts  projector.Phase = "verify-contacts"  // counts contacts of the ledger
 	VerifyingAddresses projector.Phase = "verify-addresses" // counts its addresses
 	Repairing          projector.Phase = "repair"           // counts referrals
+	Appending          projector.Phase = "append"           // counts events that a stream lacks
 )
 
 // Verdict is what a verification came to.

@@ -59,6 +59,11 @@ func (l Log) Follow(ctx context.Context) (projector.Follower, error) {
 	return follower, nil
 }
 
+// Append implements verify.Appender.
+func (l Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
+	return l.stream.Append(ctx, e)
+}
+
 func translate(err error) error {
 	if errors.Is(err, jetstream.ErrUnavailable) {
 		return fmt.Errorf("%w: %w", projector.ErrUnavailable, err)

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/service"
+	"casdelius/projector/verify"
+)
+
+type adoptCommand struct {
+	Accept bool `help:"Do it. Without this it only says what would be done."`
+	JSON   bool `name:"json" help:"Print one JSON object."`
+}
+
+// Help implements kong.HelpProvider.
+func (adoptCommand) Help() string {
+	return `Makes a stream that was restored from a backup the one that the inbox is filled from. Services refuse to run on it before, because another stream might say anything.
+
+It compares the two, message by message, up to where they part. What the stream has beyond that is read into the inbox by the next projector run or rebuild. Events that only the inbox has, of after the backup, are appended to the stream: this needs a user of NATS who may do that. Sequences of which the inbox keeps no event, duplicates and person events, are left behind: those lose nothing.
+
+Stop ingest and every projector before, and start them afterwards.
+
+Examples:
+  projector adopt-stream
+  projector adopt-stream --accept
+
+Exit codes: 0 done, or nothing to do; 2 something to do; 1 an error, another stream altogether too; 130 interrupted.`
+}
+
+// Run adopts the stream, or says what that would do.
+func (c *adoptCommand) Run(ctx context.Context, s *session) error {
+	w, err := s.worker(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	meter := newMeter(s.stderr)
+	a, err := verify.CompareForAdoption(ctx, verify.Ports{Log: w.log, Inbox: w.db.Inbox}, w.db.Inbox, meter.report)
+	if err == nil && c.Accept && !a.Same() {
+		err = a.Adopt(ctx, w.db.Inbox, w.log, meter.report)
+	}
+	meter.close()
+	if err != nil {
+		return err
+	}
+	if err := c.show(s, &a); err != nil {
+		return err
+	}
+	if !c.Accept && !a.Same() {
+		return command.Outcome(service.ExitChanges)
+	}
+	return nil
+}
+
+func (c *adoptCommand) show(s *session, a *verify.Adoption) error {
+	if c.JSON {
+		return json.NewEncoder(s.stdout).Encode(map[string]any{
+			"was": a.Was.Created, "is": a.Is.Created, "inboxLast": a.Was.LastSequence, "streamLast": a.Is.LastSequence,
+			"common": a.Common, "append": a.Events, "leave": a.Others, "same": a.Same(), "adopted": c.Accept && !a.Same(),
+		})
+	}
+	if a.Same() {
+		_, err := fmt.Fprintln(s.stdout, "the inbox was filled from this stream: there is nothing to adopt")
+		return err
+	}
+	moment := func(t time.Time) string { return t.UTC().Format(time.DateTime + " MST") }
+	fmt.Fprintf(s.stdout, "the inbox was filled from a stream created at %s, and has messages up to %d\n", moment(a.Was.Created), a.Was.LastSequence)
+	fmt.Fprintf(s.stdout, "this stream was created at %s, and has messages up to %d\n", moment(a.Is.Created), a.Is.LastSequence)
+	fmt.Fprintf(s.stdout, "they say the same up to message %d\n", a.Common)
+	would := "would be "
+	if c.Accept {
+		would = ""
+	}
+	if a.Events > 0 {
+		fmt.Fprintf(s.stdout, "%s that only the inbox has %sappended to the stream\n", count(a.Events, "event"), would)
+	}
+	if a.Others > 0 {
+		fmt.Fprintf(s.stdout, "%s without an event %sleft behind\n", count(a.Others, "sequence"), would)
+	}
+	end := "nothing was changed: with --accept this stream becomes the inbox's"
+	if c.Accept {
+		end = "this stream is the inbox's now: start ingest and the projectors"
+	}
+	_, err := fmt.Fprintln(s.stdout, end)
+	return err
+}
