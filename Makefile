@@ -9,13 +9,16 @@ TESTFLAGS ?=
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 20s
+ROUND     ?= 20
+TEST      ?= TestTorture
+SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 # The packages that have what is searched for: linking the tests of the others takes
 # most of the time.
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs
+.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +29,15 @@ run: go postgres ## Run the whole system on this machine; ARGS="--once --people 
 
 test: go postgres pgbouncer fauxqs ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
+
+# The bound holds for each package's tests by -timeout, and for all of it by timeout.
+torture: SEED := $(SEED)
+torture: go postgres ## Show the promises that take minutes, at most ROUND=20 of them; PKG=./store/jetstream, TEST=TestTortureKills, SEED=1
+	@echo "torture: at most $(ROUND) minutes, SEED=$(SEED)"
+	@TORTURE_ROUND=$(ROUND) SEED=$(SEED) timeout --signal=QUIT --kill-after=30s $(ROUND)m \
+		go test -race -tags torture -run '^$(TEST)' -count=1 -v -timeout $(ROUND)m $(TESTFLAGS) \
+		$(if $(filter ./...,$(PKG)),$(call packages,TestTorture),$(PKG)) \
+		|| { echo "torture: failed, or took more than $(ROUND) minutes; again with SEED=$(SEED)" >&2; exit 1; }
 
 bench: go postgres ## Run the benchmarks; BENCH=Fold for one, BENCHTIME=5s
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m -p 1 $(call packages,Benchmark)
