@@ -18,7 +18,7 @@ SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs
+.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs fuse
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,9 @@ test: go postgres pgbouncer fauxqs ## Run every test with the race detector; PKG
 
 # The bound holds for each package's tests by -timeout, and for all of it by timeout.
 torture: SEED := $(SEED)
-torture: go postgres ## Show the promises that take minutes, at most ROUND=20 of them; PKG=./store/jetstream, TEST=TestTortureKills, SEED=1
+torture: go postgres fuse ## Show the promises that take minutes, at most ROUND=20 of them; PKG=./store/jetstream, TEST=TestTortureKills, SEED=1
 	@echo "torture: at most $(ROUND) minutes, SEED=$(SEED)"
+	@cd .ci/powercut && go test -race .
 	@TORTURE_ROUND=$(ROUND) SEED=$(SEED) timeout --signal=QUIT --kill-after=30s $(ROUND)m \
 		go test -race -tags torture -run '^$(TEST)' -count=1 -v -timeout $(ROUND)m $(TESTFLAGS) \
 		$(if $(filter ./...,$(PKG)),$(call packages,TestTorture),$(PKG)) \
@@ -56,6 +57,7 @@ fuzz: go postgres ## Fuzz each target for FUZZTIME=20s; what it finds joins the 
 lint: go ## Check style, import lines and common mistakes, and that go.mod is tidy
 	go run $(GOLANGCI_LINT) run
 	go mod tidy -diff
+	cd .ci/powercut && go run $(GOLANGCI_LINT) run && go mod tidy -diff
 
 fmt: go ## Format the code
 	go run $(GOLANGCI_LINT) fmt
@@ -80,3 +82,6 @@ pgbouncer:
 
 fauxqs:
 	@.ci/fauxqs
+
+fuse:
+	@.ci/fuse

@@ -1,13 +1,6 @@
 package jetstream_test
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,81 +10,25 @@ import (
 	"casdelius/store"
 	"casdelius/store/jetstream"
 	"casdelius/store/jetstream/natstest"
+	"casdelius/store/torturetest"
 )
 
-// TestNoAcknowledgedEventIsLostWhenTheServerIsKilled kills a server process at random
-// moments while many callers append, and looks whether the next one still has what was
-// acknowledged.
+// Caught: a log that acknowledges what it has only sent.
 func TestNoAcknowledgedEventIsLostWhenTheServerIsKilled(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	dir := t.TempDir()
-	acknowledged := map[string]uint64{}
-	next := 0
+	random := torturetest.Random(t)
+	server := natstest.Processes(t, natstest.Options{}, t.TempDir())[0]
+	log := connect(t, jetstream.Config{URL: server.URL(), Replicas: 1, Timeout: time.Second})
+	require.NoError(t, log.Ensure(t.Context()))
+	l := &load{append: appendTo(log)}
+	l.start(t)
 	for range 4 {
-		server, url := process(t, dir)
-		log := connect(t, jetstream.Config{URL: url, Replicas: 1, Timeout: time.Second})
-		require.NoError(t, log.Ensure(t.Context()))
-		for _, e := range read(t, log, 0, 0) {
-			require.NoError(t, e.Err)
-			if sequence, ok := acknowledged[e.ID]; ok {
-				require.Equal(t, sequence, e.Sequence)
-			}
-			delete(acknowledged, e.ID)
-		}
-		require.Empty(t, acknowledged, "acknowledged but gone")
-		acknowledged, next = appendUntilKilled(t, log, server, next, 100+random.IntN(900))
+		l.after(t, 100+random.IntN(900))
+		server.Kill()
+		require.NoError(t, natstest.StartAll(server))
 	}
-}
-
-// appendUntilKilled appends events from next on, kills the server after so many were
-// acknowledged, and returns all that were, by id, with the next unused number.
-func appendUntilKilled(t *testing.T, log *jetstream.Log, server *exec.Cmd, next, after int) (map[string]uint64, int) {
-	t.Helper()
-	acknowledged := map[string]uint64{}
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	for range 64 {
-		group.Go(func() {
-			for {
-				mu.Lock()
-				e := event(next)
-				next++
-				mu.Unlock()
-				ack, err := log.Append(context.Background(), e)
-				if err != nil {
-					return
-				}
-				mu.Lock()
-				acknowledged[e.ID] = ack.Sequence
-				if len(acknowledged) == after {
-					_ = server.Process.Kill() // it may have ended by itself: Wait says
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	group.Wait()
-	require.ErrorContains(t, server.Wait(), "killed")
-	require.GreaterOrEqual(t, len(acknowledged), after)
-	return acknowledged, next
-}
-
-// process runs this test binary as a NATS server and returns the server's URL.
-func process(t *testing.T, dir string) (*exec.Cmd, string) {
-	t.Helper()
-	server := exec.Command(os.Args[0])
-	server.Env = append(os.Environ(), fmt.Sprintf("%s=%s", serveDir, dir))
-	server.Stderr = os.Stderr
-	out, err := server.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
-	t.Cleanup(func() { _ = server.Process.Kill() }) // mostly killed already
-	url, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	return server, strings.TrimSpace(url)
+	l.stop()
+	l.requireKept(t, log)
 }
 
 func TestAClusterGoesOnWithoutOneOfItsServers(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -20,25 +19,9 @@ import (
 	"casdelius/store/jetstream/natstest"
 )
 
-// serveDir, where set, makes this test binary a NATS server on that folder until it is
-// killed, for the tests that kill one.
-const serveDir = "CASDELIUS_TEST_NATS_DIR"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(serveDir); dir != "" {
-		serve(dir)
-	}
+	natstest.ServeIfAsked()
 	goleak.VerifyTestMain(m)
-}
-
-func serve(dir string) {
-	server, err := natstest.Run(natstest.Options{Dir: dir})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(server.URL())
-	select {}
 }
 
 const patience = 30 * time.Second

@@ -25,7 +25,7 @@ func RequireCaught(tb testing.TB, saying string, check func(testing.TB)) {
 	case !strings.Contains(said, saying):
 		tb.Fatalf("the broken variant failed, but not with %q:\n%s", saying, said)
 	default:
-		tb.Logf("caught: %s", said)
+		tb.Logf("caught: %s", saying)
 	}
 }
 

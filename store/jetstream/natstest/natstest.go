@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -187,7 +186,7 @@ func Cluster(tb testing.TB) []*Server {
 }
 
 func cluster(dirs []string) ([]*Server, error) {
-	routes, err := freeRoutes(len(dirs))
+	ports, err := freePorts(len(dirs))
 	if err != nil {
 		return nil, err
 	}
@@ -197,13 +196,7 @@ func cluster(dirs []string) ([]*Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		port, err := strconv.Atoi(routes[i].Port())
-		if err != nil {
-			return nil, err
-		}
-		s.options.ServerName = fmt.Sprintf("nats-%d", i+1)
-		s.options.Cluster = server.ClusterOpts{Name: "natstest", Host: host, Port: port}
-		s.options.Routes = routes
+		s.join(peer{Number: i + 1, Ports: ports})
 		servers[i] = s
 	}
 	for _, s := range servers { // all at once: they wait for one another
@@ -221,28 +214,35 @@ func cluster(dirs []string) ([]*Server, error) {
 	return servers, waitForLeader(servers)
 }
 
+// join makes a server that is not started yet one of a cluster.
+func (s *Server) join(p peer) {
+	s.options.ServerName = fmt.Sprintf("nats-%d", p.Number)
+	s.options.Cluster = server.ClusterOpts{Name: "natstest", Host: host, Port: p.Ports[p.Number-1]}
+	s.options.Routes = p.routes()
+}
+
 // Below the ports that systems give to whoever asks for any: nobody else on the machine gets
 // one of these between the moment in which it is found free and that in which it is used.
-const firstRoute, lastRoute = 15000, 31000
+const firstPort, lastPort = 15000, 31000
 
-// freeRoutes finds n ports that were free a moment ago.
-func freeRoutes(n int) ([]*url.URL, error) {
-	var routes []*url.URL
+// freePorts finds n ports that were free a moment ago.
+func freePorts(n int) ([]int, error) {
+	var ports []int
 	var last error
-	for tries := 0; len(routes) < n && tries < 1000; tries++ {
-		port := firstRoute + rand.IntN(lastRoute-firstRoute)
+	for tries := 0; len(ports) < n && tries < 1000; tries++ {
+		port := firstPort + rand.IntN(lastPort-firstPort)
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			last = err
 			continue
 		}
 		defer l.Close() // all stay taken until the last is found
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		ports = append(ports, port)
 	}
-	if len(routes) < n {
-		return nil, fmt.Errorf("find %d free ports between %d and %d: %w", n, firstRoute, lastRoute, last)
+	if len(ports) < n {
+		return nil, fmt.Errorf("find %d free ports between %d and %d: %w", n, firstPort, lastPort, last)
 	}
-	return routes, nil
+	return ports, nil
 }
 
 // waitForLeader waits until the cluster has a leader that knows all its members.
