@@ -83,18 +83,24 @@ func (s *system) requireTwin(t *testing.T) {
 	t.Helper()
 	s.settle(t)
 	s.twin.Project(time.Now())
-	contacts, addresses, err := s.delius.Portable(ctx)
-	require.NoError(t, err)
-	wantContacts, wantAddresses, err := postgrestest.TwinPortable(s.twin)
-	require.NoError(t, err)
-	require.Equal(t, wantContacts, contacts)
-	require.Equal(t, wantAddresses, addresses)
+	s.requireRows(t)
 	wantParked := map[string]int{}
 	for _, p := range s.twin.Parked() {
 		wantParked[p.Cause]++
 	}
 	require.Equal(t, wantParked, s.parked(t))
 	s.requireNothingLost(t)
+}
+
+// requireRows compares every row with the twin's.
+func (s *system) requireRows(t testing.TB) {
+	t.Helper()
+	contacts, addresses, err := s.delius.Portable(ctx)
+	require.NoError(t, err)
+	wantContacts, wantAddresses, err := postgrestest.TwinPortable(s.twin)
+	require.NoError(t, err)
+	require.Equal(t, wantContacts, contacts, "a row is not as the events say")
+	require.Equal(t, wantAddresses, addresses, "a row is not as the events say")
 }
 
 // requireNothingLost holds that no message was given up and none made two contacts.
@@ -153,7 +159,7 @@ func (s *system) inboxComplete(t *testing.T) bool {
 }
 
 // notificationIn is the event in an SNS envelope.
-func notificationIn(t *testing.T, body string) string {
+func notificationIn(t testing.TB, body string) string {
 	t.Helper()
 	var envelope struct{ Message string }
 	require.NoError(t, json.Unmarshal([]byte(body), &envelope))

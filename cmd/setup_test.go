@@ -68,6 +68,8 @@ type system struct {
 	said     *journal
 	progress *progress
 	pauses   postgres.Config // before what is parked is tried again
+
+	logOfIngest func(*jetstream.Log) ingest.Log // nil: the log itself
 }
 
 // setup starts the parts, but no service, with a Delius where nobody lives yet.
@@ -78,10 +80,10 @@ func setup(t *testing.T) *system {
 }
 
 // setupOn is setup with a database that has both schemas.
-func setupOn(t *testing.T, delius postgrestest.Delius, url string) *system {
+func setupOn(t *testing.T, delius postgrestest.Delius, url string, nats ...natstest.Options) *system {
 	t.Helper()
 	s := &system{
-		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t),
+		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t, nats...),
 		delius: delius, database: url, said: newJournal(t), progress: newProgress(),
 		pauses: postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond},
 	}
@@ -91,7 +93,7 @@ func setupOn(t *testing.T, delius postgrestest.Delius, url string) *system {
 	require.NoError(t, err)
 	s.log = s.connect(t, "test")
 	t.Cleanup(func() { _ = s.log.Close() })
-	require.NoError(t, s.log.Ensure(ctx))
+	eventually(t, "the streams are made", func() bool { return s.log.Ensure(ctx) == nil })
 	for _, region := range storetest.Regions() {
 		for _, code := range storetest.Staff(region)[2:] { // the stand-in has the first two
 			_, err := delius.AddStaff(ctx, code)
@@ -178,7 +180,11 @@ func (s *system) ingestFrom(t *testing.T, endpoint aws.Config) *instance {
 	config := ingest.DefaultConfig()
 	config.Pauses = ingest.Pauses{First: 20 * time.Millisecond, Most: 200 * time.Millisecond}
 	config.Visibility = 5 * time.Second
-	intake := ingest.NewIntake(details, log, s.said.logger("ingest"), ingest.NewMetrics(registry))
+	var to ingest.Log = log
+	if s.logOfIngest != nil {
+		to = s.logOfIngest(log)
+	}
+	intake := ingest.NewIntake(details, to, s.said.logger("ingest"), ingest.NewMetrics(registry))
 	service, err := ingest.New(config, queue, intake, s.said.logger("ingest"))
 	require.NoError(t, err)
 	i := start(t, "ingest", service.Run, func() { _ = log.Close() }, details.Close)

@@ -43,7 +43,7 @@ func TestServicesThatAreStoppedUnderLoadLoseNothing(t *testing.T) {
 
 // requireEveryMessageSomewhere holds that every event is in the stream, or its message
 // among the rejected or in the queue.
-func (s *system) requireEveryMessageSomewhere(t *testing.T, events []storetest.Raised) {
+func (s *system) requireEveryMessageSomewhere(t testing.TB, events []storetest.Raised) {
 	t.Helper()
 	queued, err := s.sqs.Messages(queueName)
 	require.NoError(t, err)
@@ -172,11 +172,9 @@ func (s *system) backUp(t *testing.T) (restore func()) {
 	}
 }
 
-func TestPostgreSQLAndNATSMayCrashAtAnyTime(t *testing.T) {
-	t.Parallel()
-	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Memory: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+// setupOnCluster is setup on a PostgreSQL of its own.
+func setupOnCluster(t *testing.T, cluster *postgrestest.Cluster) *system {
+	t.Helper()
 	url := cluster.URL("postgres")
 	pool, err := pgxpool.New(ctx, url)
 	require.NoError(t, err)
@@ -186,8 +184,15 @@ func TestPostgreSQLAndNATSMayCrashAtAnyTime(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, migrate(ctx, conn))
 	require.NoError(t, conn.Close(ctx))
+	return setupOn(t, postgrestest.Delius{Pool: pool}, url)
+}
 
-	s := setupOn(t, postgrestest.Delius{Pool: pool}, url)
+func TestPostgreSQLAndNATSMayCrashAtAnyTime(t *testing.T) {
+	t.Parallel()
+	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Memory: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	s := setupOnCluster(t, cluster)
 	chance, seed := chance(t)
 	histories := s.generate(t, storetest.Options{Seed: seed, People: 50})
 	events := shuffled(chance, histories)
