@@ -35,7 +35,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer stopTracing()
 	registry := service.Registry()
-	endpoints, err := service.Serve("projector", c.HTTP.Address, registry, s.logger)
+	endpoints, err := service.Serve("projector", c.HTTP.Address, registry, s.logger, service.Limits{})
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/singleflight"
 )
-
-// checkTime bounds all checks of one request together.
-const checkTime = 3 * time.Second
 
 // Check is one part of a service's health.
 type Check struct {
@@ -32,7 +31,7 @@ type Check struct {
 }
 
 // look asks the part how it is.
-func (c *Check) look(ctx context.Context, detailed bool) status {
+func (c Check) look(ctx context.Context, detailed bool) status {
 	var details map[string]string
 	var err error
 	if detailed && c.Details != nil {
@@ -65,22 +64,29 @@ type Endpoints struct {
 	http     http.Server
 	address  string
 	served   chan struct{}
+	limits   Limits
+	running  context.Context // ends with Close: what checks are run in
+	end      context.CancelFunc
+	looks    singleflight.Group // a check that hangs is not begun another time
 
 	mu     sync.Mutex
 	checks []Check
 }
 
-// Serve starts to serve at an address such as :8080. Until [Endpoints.Started] the
-// service is alive but not ready.
-func Serve(name, address string, registry *prometheus.Registry, logger *slog.Logger) (*Endpoints, error) {
+// Serve starts to serve at an address such as :8080, within limits. Until
+// [Endpoints.Started] the service is alive but not ready.
+func Serve(name, address string, registry *prometheus.Registry, logger *slog.Logger, limits Limits) (*Endpoints, error) {
+	limits.setDefaults()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("serve health and metrics, change HTTP_ADDRESS if it is taken: %w", err)
 	}
+	running, end := context.WithCancel(context.Background())
 	e := &Endpoints{
 		name: name, registry: registry, mux: http.NewServeMux(),
 		address: listener.Addr().String(),
-		served:  make(chan struct{}),
+		limits:  limits, running: running, end: end,
+		served: make(chan struct{}),
 		checks: []Check{{Name: "start", Serving: true, Run: func(context.Context) error {
 			return errors.New("the service is starting")
 		}}},
@@ -88,12 +94,13 @@ func Serve(name, address string, registry *prometheus.Registry, logger *slog.Log
 	e.route()
 	e.http = http.Server{
 		Handler:           e.mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
+		ReadHeaderTimeout: limits.ReadHeader,
+		ReadTimeout:       limits.Read,
+		WriteTimeout:      limits.Write,
+		IdleTimeout:       limits.Idle,
+		MaxHeaderBytes:    limits.HeaderBytes,
 	}
+	listener = netutil.LimitListener(listener, limits.Connections)
 	go func() {
 		defer close(e.served)
 		if err := e.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -120,14 +127,15 @@ func (e *Endpoints) Handle(pattern string, handler http.Handler) { e.mux.Handle(
 
 // Close stops serving.
 func (e *Endpoints) Close() {
+	e.end()
 	_ = e.http.Close()
 	<-e.served
 }
 
 // route adds the endpoints that every service has.
 func (e *Endpoints) route() {
-	e.mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, false) })
-	e.mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, r *http.Request) { e.health(w, r, true) })
+	e.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { e.health(w, false) })
+	e.mux.HandleFunc("GET /health/readiness", func(w http.ResponseWriter, _ *http.Request) { e.health(w, true) })
 	e.mux.HandleFunc("GET /health/liveness", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, status{Status: "UP"})
 	})
@@ -145,25 +153,49 @@ type status struct {
 	Components map[string]status `json:"components,omitempty"`
 }
 
-// health answers 200 if every check is well, else 503.
-func (e *Endpoints) health(w http.ResponseWriter, r *http.Request, serving bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), checkTime)
-	defer cancel()
+// health answers 200 if every check is well, else 503. All checks run at once, each within
+// its own time: one that hangs says nothing of the others.
+func (e *Endpoints) health(w http.ResponseWriter, serving bool) {
 	e.mu.Lock()
 	checks := e.checks
 	e.mu.Unlock()
+	parts := make([]status, len(checks))
+	var looking sync.WaitGroup
+	for i, c := range checks {
+		if !serving || c.Serving {
+			looking.Go(func() { parts[i] = e.look(c, !serving) })
+		}
+	}
+	looking.Wait()
 	answer, code := status{Status: "UP", Components: map[string]status{}}, http.StatusOK
-	for _, c := range checks {
+	for i, c := range checks {
 		if serving && !c.Serving {
 			continue
 		}
-		part := c.look(ctx, !serving)
-		if part.Status != "UP" {
+		if parts[i].Status != "UP" {
 			answer.Status, code = "DOWN", http.StatusServiceUnavailable
 		}
-		answer.Components[c.Name] = part
+		answer.Components[c.Name] = parts[i]
 	}
 	writeJSON(w, code, answer)
+}
+
+// look asks one part how it is, and does not wait for longer than a check is given, also where
+// the check itself does. Whoever asks while it is being looked at shares the answer.
+func (e *Endpoints) look(c Check, detailed bool) status {
+	limit := time.NewTimer(e.limits.Check + e.limits.Check/10) // after the check's own context
+	defer limit.Stop()
+	answer := e.looks.DoChan(fmt.Sprint(c.Name, detailed), func() (any, error) {
+		ctx, cancel := context.WithTimeout(e.running, e.limits.Check)
+		defer cancel()
+		return c.look(ctx, detailed), nil
+	})
+	select {
+	case is := <-answer:
+		return is.Val.(status) //nolint:forcetypeassert // it is what the function above gives
+	case <-limit.C:
+		return status{Status: "DOWN", Error: fmt.Sprintf("no answer within %s", e.limits.Check)}
+	}
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -42,7 +42,7 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 	hits := prometheus.NewCounter(prometheus.CounterOpts{Name: "hits_total"})
 	registry.MustRegister(hits)
 	hits.Inc()
-	e, err := service.Serve("name", "127.0.0.1:0", registry, slog.New(slog.DiscardHandler))
+	e, err := service.Serve("name", "127.0.0.1:0", registry, slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 
@@ -76,7 +76,7 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 // where the part is down.
 func TestHealthShowsDetailsAndReadinessDoesNotAskForThem(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	var down error
@@ -96,7 +96,7 @@ func TestHealthShowsDetailsAndReadinessDoesNotAskForThem(t *testing.T) {
 
 func TestFurtherHandlersCanBeServed(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	e.Handle("GET /people/{crn}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +112,7 @@ func TestFurtherHandlersCanBeServed(t *testing.T) {
 
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.Address()+"/health/liveness", nil)
@@ -127,10 +127,10 @@ func TestHeadersAreBounded(t *testing.T) {
 
 func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
 	t.Parallel()
-	first, err := service.Serve("first", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler))
+	first, err := service.Serve("first", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(first.Close)
-	_, err = service.Serve("second", first.Address(), service.Registry(), slog.New(slog.DiscardHandler))
+	_, err = service.Serve("second", first.Address(), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.ErrorContains(t, err, first.Address())
 	require.ErrorContains(t, err, "HTTP_ADDRESS")
 }
