@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"casdelius/cmd/internal/projection"
 	"casdelius/ingest"
@@ -23,6 +24,7 @@ import (
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector"
 	"casdelius/projector/delius/deliustest"
+	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store/jetstream"
@@ -67,7 +69,8 @@ type system struct {
 	twin     *deliustest.Twin
 	said     *journal
 	progress *progress
-	pauses   postgres.Config // before what is parked is tried again
+	pauses   postgres.Config   // before what is parked is tried again
+	watching *freshness.Config // of projectors that are watched; nil: none is
 
 	logOfIngest func(*jetstream.Log) ingest.Log // nil: the log itself
 }
@@ -133,7 +136,10 @@ func (s *system) connect(t *testing.T, name string) *jetstream.Log {
 type instance struct {
 	registry *prometheus.Registry
 	ready    func(context.Context) error
-	stop     func() // as SIGTERM does; a second call does nothing
+	monitor  *freshness.Monitor // nil if it is not watched
+
+	publishing func(context.Context) error // of ingest
+	stop       func()                      // as SIGTERM does; a second call does nothing
 }
 
 // start runs a service until it is stopped, or the test ends.
@@ -164,13 +170,13 @@ func start(t *testing.T, name string, service func(context.Context) error, closi
 }
 
 // ingest starts the service ingest as its program does, but with short pauses.
-func (s *system) ingest(t *testing.T) *instance {
+func (s *system) ingest(t *testing.T, change ...func(*ingest.Config)) *instance {
 	t.Helper()
-	return s.ingestFrom(t, s.sqs.AWSConfig())
+	return s.ingestFrom(t, s.sqs.AWSConfig(), change...)
 }
 
 // ingestFrom starts it on the queue of another endpoint.
-func (s *system) ingestFrom(t *testing.T, endpoint aws.Config) *instance {
+func (s *system) ingestFrom(t *testing.T, endpoint aws.Config, change ...func(*ingest.Config)) *instance {
 	t.Helper()
 	queue, err := sqs.New(awssqs.NewFromConfig(endpoint), sqs.Config{Queue: queueName})
 	require.NoError(t, err)
@@ -180,6 +186,9 @@ func (s *system) ingestFrom(t *testing.T, endpoint aws.Config) *instance {
 	config := ingest.DefaultConfig()
 	config.Pauses = ingest.Pauses{First: 20 * time.Millisecond, Most: 200 * time.Millisecond}
 	config.Visibility = 5 * time.Second
+	for _, f := range change {
+		f(&config)
+	}
 	var to ingest.Log = log
 	if s.logOfIngest != nil {
 		to = s.logOfIngest(log)
@@ -188,7 +197,7 @@ func (s *system) ingestFrom(t *testing.T, endpoint aws.Config) *instance {
 	service, err := ingest.New(config, queue, intake, s.said.logger("ingest"))
 	require.NoError(t, err)
 	i := start(t, "ingest", service.Run, func() { _ = log.Close() }, details.Close)
-	i.registry, i.ready = registry, service.Ready
+	i.registry, i.ready, i.publishing = registry, service.Ready, service.Publishing
 	return i
 }
 
@@ -208,8 +217,10 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	t.Helper()
 	config := projector.Config{
 		Sweep: 20 * time.Millisecond, Search: 200 * time.Millisecond, Retry: 5 * time.Millisecond,
-		Logger: s.said.logger("projector"), Registry: prometheus.NewRegistry(), Committed: s.progress.committed,
+		Logger: s.said.logger("projector"), Committed: s.progress.committed,
 	}
+	registry := prometheus.NewRegistry()
+	config.Registry, config.Received = registry, freshness.NewCanaries(registry, time.Now).Committed
 	for _, f := range change {
 		f(&config)
 	}
@@ -220,8 +231,23 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	log := s.connect(t, "projector")
 	p, err := projector.New(projection.NewLog(log), db.Ports(), config)
 	require.NoError(t, err)
-	i := start(t, "projector", p.Run, func() { _ = log.Close() }, pool.Close)
-	i.registry, i.ready = config.Registry.(*prometheus.Registry), db.Ready
+	run, monitor, closing := p.Run, (*freshness.Monitor)(nil), []func(){func() { _ = log.Close() }, pool.Close}
+	if s.watching != nil {
+		watching := *s.watching
+		watching.Hold, watching.Logger, watching.Registry = config.Hold, config.Logger, config.Registry
+		var stop func()
+		monitor, stop, err = projection.Watch(ctx, pool, projection.NewLog(log), p, watching)
+		require.NoError(t, err)
+		closing = append(closing, stop)
+		run = func(ctx context.Context) error {
+			group, running := errgroup.WithContext(ctx)
+			group.Go(func() error { return p.Run(running) })
+			group.Go(func() error { return monitor.Run(running) })
+			return group.Wait()
+		}
+	}
+	i := start(t, "projector", run, closing...)
+	i.registry, i.ready, i.monitor = config.Registry.(*prometheus.Registry), db.Ready, monitor
 	return i
 }
 

@@ -15,6 +15,8 @@ type Config struct {
 	Pauses       Pauses        // between deliveries, between probes, and in hand
 	BreakerLimit int           // failures in a row that open the circuit breaker
 	Linger       time.Duration // for how long a deletion waits for others to make up a batch
+	Canary       time.Duration // between two canaries; 0: none are sent
+	Stall        time.Duration // for how long nothing of what is in hand may be stored before the service is not ready
 	Stop         time.Duration // for the whole stop: half to finish what is in hand, half to give back the rest
 }
 
@@ -28,6 +30,7 @@ func DefaultConfig() Config {
 		Pauses:       Pauses{First: time.Second, Most: 15 * time.Minute},
 		BreakerLimit: 5,
 		Linger:       5 * time.Millisecond,
+		Stall:        15 * time.Second,
 		Stop:         7 * time.Second,
 	}
 }
@@ -46,13 +49,16 @@ func (c Config) Validate() error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
-	}{{"Visibility", c.Visibility}, {"Pauses.First", c.Pauses.First}, {"Linger", c.Linger}, {"Stop", c.Stop}} {
+	}{{"Visibility", c.Visibility}, {"Pauses.First", c.Pauses.First}, {"Linger", c.Linger}, {"Stall", c.Stall}, {"Stop", c.Stop}} {
 		if f.value <= 0 {
 			faults = append(faults, fmt.Errorf("ingest config: %s is %s, want more than 0", f.name, f.value))
 		}
 	}
 	if c.Pauses.Most < c.Pauses.First {
 		faults = append(faults, fmt.Errorf("ingest config: Pauses.Most is %s, less than Pauses.First, %s", c.Pauses.Most, c.Pauses.First))
+	}
+	if c.Canary < 0 {
+		faults = append(faults, fmt.Errorf("ingest config: Canary is %s, want 0 or more", c.Canary))
 	}
 	return errors.Join(faults...)
 }

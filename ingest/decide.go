@@ -17,10 +17,11 @@ const (
 	retried   outcome = "retried"   // redelivered after a pause: its visibility
 	released  outcome = "released"  // given back at once, untried or without a result
 	held      outcome = "held"      // stays in hand; not an end
+	dropped   outcome = "dropped"   // a canary that could not be stored; deleted
 )
 
 func outcomes() []outcome {
-	return []outcome{appended, duplicate, rejected, retried, released, held}
+	return []outcome{appended, duplicate, rejected, retried, released, held, dropped}
 }
 
 // verdict is what to do with a message after an attempt.

@@ -26,6 +26,7 @@ type fake struct {
 	append func() error            // nil: the event is stored
 	hide   func() error            // nil: the message is hidden
 	limit  func() error            // nil: the limits are told
+	refuse func() error            // nil: what is sent is taken
 
 	mu       sync.Mutex
 	messages map[string]*queued
@@ -34,8 +35,10 @@ type fake struct {
 	stored   map[string]bool         // by URL
 	rejected map[string]store.Reason // by message id
 	answers  map[string][]byte       // of the rejected; by message id
-	deletes  []int                   // sizes of the batches
-	hiding   int                     // most messages hidden at once
+	canaries []store.Canary
+	sent     int
+	deletes  []int // sizes of the batches
+	hiding   int   // most messages hidden at once
 }
 
 type queued struct {
@@ -243,6 +246,33 @@ func (f *fake) AppendPerson(_ context.Context, e *store.PersonEvent) (store.Ack,
 	}
 	f.stored[e.ID] = true
 	return store.Ack{Sequence: uint64(len(f.stored))}, nil
+}
+
+func (f *fake) AppendCanary(_ context.Context, c *store.Canary) (store.Ack, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.append != nil {
+		if err := f.append(); err != nil {
+			return store.Ack{}, err
+		}
+	}
+	f.canaries = append(f.canaries, *c)
+	return store.Ack{Sequence: uint64(len(f.canaries))}, nil
+}
+
+func (f *fake) Send(_ context.Context, body string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuse != nil {
+		if err := f.refuse(); err != nil {
+			return err
+		}
+	}
+	f.sent++
+	id := fmt.Sprint("sent ", f.sent)
+	f.messages[id] = &queued{Message: Message{ID: id, Body: body}}
+	f.wake()
+	return nil
 }
 
 func (f *fake) Reject(_ context.Context, r store.Rejection) error {

@@ -46,7 +46,10 @@ func (i *Intake) Store(ctx context.Context, body, detail []byte) (store.Identity
 // store is the rest of the way of a notification, which was taken off the queue at a
 // time, zero if it was not.
 func (i *Intake) store(ctx context.Context, n *Notification, detail []byte, received time.Time) (store.Identity, store.Ack, error) {
-	if n.Person != nil {
+	switch {
+	case n.Canary != nil:
+		return i.storeCanary(ctx, n.Canary, received)
+	case n.Person != nil:
 		return i.storePerson(ctx, n.Person, received)
 	}
 	source := ""
@@ -91,6 +94,9 @@ func (i *Intake) fetch(ctx context.Context, n *Notification) ([]byte, error) {
 // received announces a notification under the name that operators know. The identifiers
 // stand in a group, and under their own types as well, which today's dashboards query.
 func (i *Intake) received(ctx context.Context, n *Notification) {
+	if n.Canary != nil {
+		return
+	}
 	const name = "NotificationReceived"
 	crn, noms := string(n.CRN), string(n.NOMS)
 	if n.Person != nil {

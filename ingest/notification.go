@@ -33,11 +33,17 @@ type Notification struct {
 	// Person is set where it is a person event, which is whole without a detail: of the
 	// fields above only MessageID and Trace are then set. It may name nobody.
 	Person *store.PersonEvent
+
+	// Canary is set where it is one of our own, of which nothing else is set.
+	Canary *store.Canary
 }
 
 // EventType is the type of the event or person event.
 func (n *Notification) EventType() string {
-	if n.Person != nil {
+	switch {
+	case n.Canary != nil:
+		return store.CanaryType
+	case n.Person != nil:
 		return string(n.Person.Type)
 	}
 	return string(n.Type)
@@ -50,6 +56,11 @@ type envelope struct {
 	Message    jsontext.Value `json:"Message"`
 	Timestamp  jsontext.Value `json:"Timestamp"`
 	Attributes jsontext.Value `json:"MessageAttributes"`
+
+	// What a canary has, which comes without an envelope.
+	EventType jsontext.Value `json:"eventType"`
+	ID        jsontext.Value `json:"id"`
+	Sent      jsontext.Value `json:"sent"`
 }
 
 // announcement is the event that a notification is of.
@@ -88,6 +99,8 @@ func DecodeNotification(body []byte) (Notification, error) {
 	switch {
 	case err != nil:
 		return n, reject(store.Malformed, "the message is no notification: %v", err)
+	case !wrapped && text(env.EventType) == store.CanaryType:
+		return n, n.decodeCanary(env.ID, env.Sent)
 	case !wrapped:
 		return n, n.decodeEvent(body, time.Time{})
 	}

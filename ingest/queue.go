@@ -40,6 +40,9 @@ type Queue interface {
 	// not before, with the same errors as Delete.
 	SetVisibility(ctx context.Context, msgs []Message, d time.Duration) error
 
+	// Send puts a message into the queue itself. Whoever runs ingest may have no right to.
+	Send(ctx context.Context, body string) error
+
 	// Limits reads the queue's own settings, and of its dead-letter queue what may be
 	// read.
 	Limits(ctx context.Context) (Limits, error)
@@ -75,6 +78,7 @@ func (e *PartialError) Unwrap() []error {
 type Log interface {
 	Append(ctx context.Context, e *store.Event) (store.Ack, error)
 	AppendPerson(ctx context.Context, e *store.PersonEvent) (store.Ack, error)
+	AppendCanary(ctx context.Context, c *store.Canary) (store.Ack, error)
 	Reject(ctx context.Context, r store.Rejection) error
 }
 

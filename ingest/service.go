@@ -22,13 +22,14 @@ type Service struct {
 	logger  *slog.Logger
 	metrics *Metrics
 
-	gate     *gate
-	settler  *batchSettler
-	extender *visibilityExtender
-	fetches  chan struct{} // one for each fetch under way
-	working  sync.WaitGroup
-	limits   atomic.Pointer[Limits] // the queue's own, as last read
-	stopped  chan struct{}          // closed when a stop has begun and no receive is under way any more
+	gate       *gate
+	settler    *batchSettler
+	extender   *visibilityExtender
+	publishing *publishing
+	fetches    chan struct{} // one for each fetch under way
+	working    sync.WaitGroup
+	limits     atomic.Pointer[Limits] // the queue's own, as last read
+	stopped    chan struct{}          // closed when a stop has begun and no receive is under way any more
 }
 
 // New makes a service. Nothing is received before [Service.Run].
@@ -38,16 +39,17 @@ func New(cfg Config, queue Queue, intake *Intake, logger *slog.Logger) (*Service
 	}
 	metrics := intake.metrics
 	return &Service{
-		cfg:      cfg,
-		queue:    queue,
-		intake:   intake,
-		logger:   logger,
-		metrics:  metrics,
-		gate:     newGate(cfg.InHand, newBreaker(cfg.BreakerLimit, cfg.Pauses)),
-		settler:  newBatchSettler(queue, cfg.Linger),
-		extender: &visibilityExtender{queue: queue, visibility: cfg.Visibility, metrics: metrics, logger: logger, jobs: map[*job]struct{}{}},
-		fetches:  make(chan struct{}, cfg.Fetches),
-		stopped:  make(chan struct{}),
+		cfg:        cfg,
+		queue:      queue,
+		intake:     intake,
+		logger:     logger,
+		metrics:    metrics,
+		gate:       newGate(cfg.InHand, newBreaker(cfg.BreakerLimit, cfg.Pauses)),
+		settler:    newBatchSettler(queue, cfg.Linger),
+		extender:   &visibilityExtender{queue: queue, visibility: cfg.Visibility, metrics: metrics, logger: logger, jobs: map[*job]struct{}{}},
+		publishing: &publishing{},
+		fetches:    make(chan struct{}, cfg.Fetches),
+		stopped:    make(chan struct{}),
 	}, nil
 }
 
@@ -71,6 +73,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.readLimits(ctx)
 		}
 	})
+	loops.Go(func() { s.sendCanaries(ctx) })
 	extending, stopExtending := context.WithCancel(until.finish)
 	var extender sync.WaitGroup
 	extender.Go(func() { s.extender.run(extending) })

@@ -52,6 +52,7 @@ func (w watched) Fetch(ctx context.Context, url string) ([]byte, error) {
 
 // Append implements [Log].
 func (w watched) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
+	w.publishing.begin()
 	ack, err := w.intake.log.Append(ctx, e)
 	w.logAnswered(ctx, err)
 	return ack, err
@@ -59,19 +60,30 @@ func (w watched) Append(ctx context.Context, e *store.Event) (store.Ack, error) 
 
 // AppendPerson implements [Log].
 func (w watched) AppendPerson(ctx context.Context, e *store.PersonEvent) (store.Ack, error) {
+	w.publishing.begin()
 	ack, err := w.intake.log.AppendPerson(ctx, e)
+	w.logAnswered(ctx, err)
+	return ack, err
+}
+
+// AppendCanary implements [Log].
+func (w watched) AppendCanary(ctx context.Context, c *store.Canary) (store.Ack, error) {
+	w.publishing.begin()
+	ack, err := w.intake.log.AppendCanary(ctx, c)
 	w.logAnswered(ctx, err)
 	return ack, err
 }
 
 // Reject implements [Log].
 func (w watched) Reject(ctx context.Context, r store.Rejection) error {
+	w.publishing.begin()
 	err := w.intake.log.Reject(ctx, r)
 	w.logAnswered(ctx, err)
 	return err
 }
 
 func (w watched) logAnswered(ctx context.Context, err error) {
+	w.publishing.end(err)
 	switch {
 	case err == nil, tooLarge(err):
 		w.answered(ctx, sink)

@@ -71,6 +71,9 @@ func (s *Service) attempt(ctx context.Context, j *job) verdict {
 	j.failure = err
 	trace.SpanFromContext(ctx).RecordError(err)
 	v := decide(err, s.circumstances(j))
+	if v.outcome != held && j.notification.Canary != nil {
+		v = verdict{outcome: dropped}
+	}
 	if v.outcome != rejected {
 		s.logger.WarnContext(ctx, "an attempt at a message failed", "message", j.ID, "outcome", v.outcome, "pause", v.pause,
 			"receiveCount", j.ReceiveCount, "error", err)
@@ -129,6 +132,9 @@ const lastTime = time.Second
 // queue would then dead-letter it. At its last delivery it is rejected instead, if the
 // log takes it. At a stop it goes back only when no receive of ours can take it up again.
 func (s *Service) giveBack(until lifetimes, j *job) verdict {
+	if j.notification.Canary != nil {
+		return verdict{outcome: dropped} // another one follows
+	}
 	if until.stopping() {
 		<-s.stopped
 	}
@@ -160,7 +166,7 @@ func (s *Service) finish(until lifetimes, j *job, v verdict) {
 	s.metrics.outcomes.WithLabelValues(string(v.outcome)).Inc()
 	what, call := settlement{visibility: v.pause}, "hide"
 	switch v.outcome {
-	case appended, duplicate, rejected:
+	case appended, duplicate, rejected, dropped:
 		what, call = settlement{delete: true}, "delete"
 	case retried, released, held:
 	}
@@ -171,8 +177,12 @@ func (s *Service) finish(until lifetimes, j *job, v verdict) {
 	}
 }
 
-// span starts the span of a message as a child of whatever the sender was doing.
+// span starts the span of a message as a child of whatever the sender was doing. A canary has
+// none.
 func (s *Service) span(ctx context.Context, j *job) trace.Span {
+	if j.notification.Canary != nil {
+		return trace.SpanFromContext(context.Background()) // none
+	}
 	carrier := j.notification.Trace
 	if j.Attributes["traceparent"] != "" {
 		carrier = j.Attributes

@@ -41,6 +41,7 @@ type filler struct {
 	retry   retrier
 	logger  *slog.Logger
 	metrics *metrics
+	notify  func([]store.Stored) // of messages that were put into the inbox; may be nil
 }
 
 const (
@@ -60,7 +61,6 @@ func (f *filler) stream(ctx context.Context, beyond bool) (Stream, error) {
 	if err != nil {
 		return Stream{}, fmt.Errorf("asking for the state of the stream: %w", err)
 	}
-	f.metrics.stream(stream)
 	if beyond {
 		last = min(last, stream.LastSequence)
 	}
@@ -74,9 +74,17 @@ func (f *filler) put(ctx context.Context, messages []store.Stored) error {
 	}
 	err := f.retry.do(ctx, "putting events into the inbox", func() error { return f.inbox.Put(ctx, messages) })
 	if err == nil {
-		f.metrics.received(messages)
+		f.received(messages)
 	}
 	return err
+}
+
+// received tells of messages that were put into the inbox.
+func (f *filler) received(messages []store.Stored) {
+	f.metrics.received(messages)
+	if f.notify != nil {
+		f.notify(messages)
+	}
 }
 
 // woken are the referrals that the person events among messages have marked.
@@ -146,7 +154,7 @@ func (f *filler) fill(ctx context.Context, o fill) error {
 				if err := f.retry.do(ctx, "filling the inbox", func() error { return o.write(ctx, messages) }); err != nil {
 					return err
 				}
-				f.metrics.received(messages)
+				f.received(messages)
 				if o.progress != nil {
 					mu.Lock()
 					o.progress(len(messages))

@@ -16,8 +16,6 @@ type Due interface {
 	MarkDue(ctx context.Context, referrals []store.Referral) error
 	// Woken are the referrals that person events mark.
 	Woken(ctx context.Context, events []*store.PersonEvent) ([]Woken, error)
-	// Backlog counts what waits.
-	Backlog(ctx context.Context) (Backlog, error)
 }
 
 // Mender puts right what the inbox knows to be wrong with itself.
@@ -36,21 +34,6 @@ type Mender interface {
 	CorruptSequences(ctx context.Context, referrals []store.Referral) ([]uint64, error)
 	// Restore makes the inbox have messages as the stream has them.
 	Restore(ctx context.Context, messages []store.Stored) error
-}
-
-// Backlog is what waits.
-type Backlog struct {
-	Due             int                    // referrals
-	OldestDue       time.Time              // since when the first of them is; zero if nobody is
-	Conflicts       int                    // ever recorded
-	OldestUnapplied time.Time              // when the log took it; zero if all is applied
-	Parked          map[string]ParkedCount // by cause
-}
-
-// ParkedCount is what is parked for one cause.
-type ParkedCount struct {
-	Count int
-	Since time.Time
 }
 
 // fillGaps reads what the inbox lacks up to a sequence (0: the stream's last) and
@@ -73,7 +56,7 @@ func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
 	}
 	if len(gaps) > 0 {
 		l.config.Logger.InfoContext(ctx, "filling gaps in the inbox", "gaps", len(gaps), "messages", Length(gaps), "from", gaps[0].From, "to", gaps[len(gaps)-1].To)
-		if err := l.filler.fill(ctx, fill{ranges: gaps, write: l.filler.inbox.Load}); err != nil {
+		if err := l.filler.fill(ctx, fill{ranges: gaps, write: l.filler.inbox.Load, written: l.filled}); err != nil {
 			return 0, err
 		}
 		l.metrics.gaps.Add(float64(Length(gaps)))
@@ -86,6 +69,13 @@ func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
 		l.config.Logger.InfoContext(ctx, "events in the inbox were never applied: their referrals are due again", "referrals", forgotten)
 	}
 	return stream.LastSequence, l.markMisplaced(ctx)
+}
+
+// filled notes that a chunk was written: before the first step, and while there is much to fill,
+// that is what commits.
+func (l *Live) filled(context.Context, int) error {
+	l.reconciler.commits()
+	return nil
 }
 
 // markMisplaced marks whom Delius has merged or unmerged: what tells of that may be lost, or

@@ -237,16 +237,11 @@ func merge(first share, shares <-chan share, most int) []share {
 func (l *Live) sweep(ctx, work context.Context) error {
 	ticker := time.NewTicker(l.config.Sweep)
 	defer ticker.Stop()
-	var measured time.Time
 	for {
 		if !l.config.Hold {
 			if err := l.sweepOnce(ctx, work); err != nil {
 				return nilIfStopped(ctx, err)
 			}
-		}
-		if now := l.config.Now(); now.Sub(measured) >= 5*l.config.Sweep {
-			l.measure(ctx)
-			measured = now
 		}
 		select {
 		case <-ctx.Done():
@@ -279,16 +274,4 @@ func (l *Live) sweepOnce(ctx, work context.Context) error {
 		missed = append(missed, without(due, &report)...)
 	}
 	return nil
-}
-
-// measure refreshes the gauges.
-func (l *Live) measure(ctx context.Context) {
-	backlog, err := l.due.Backlog(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			l.config.Logger.WarnContext(ctx, "what waits could not be counted", "error", err)
-		}
-		return
-	}
-	l.metrics.backlog(backlog, l.config.Now())
 }

@@ -1,8 +1,6 @@
 package projector
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"casdelius/projector/delius"
@@ -15,9 +13,6 @@ type metrics struct {
 
 	messages, telemetry, changes *prometheus.CounterVec
 	freshness                    prometheus.Histogram
-
-	due, oldestDue, conflictsKept, oldestUnapplied, streamBytes, streamLeft prometheus.Gauge
-	parked, parkedAge                                                       *prometheus.GaugeVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -31,18 +26,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		registry.MustRegister(c)
 		return c
 	}
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "projector", Name: name, Help: help})
-		registry.MustRegister(g)
-		return g
-	}
-	gauges := func(name, help, label string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "projector", Name: name, Help: help}, []string{label})
-		registry.MustRegister(g)
-		return g
-	}
 	m := &metrics{
-		messages:   counters("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too, by kind: event, person-event, unreadable.", "kind"),
+		messages:   counters("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too, by kind: event, person-event, canary, unreadable.", "kind"),
 		woken:      counter("woken_referrals_total", "Referrals looked at again because of person events."),
 		unreadable: counter("unreadable_total", "Messages of the stream that are neither an event nor a person event."),
 		retries:    counter("retries_total", "Steps that were run again after a transient error: a lock timeout, a lost connection."),
@@ -58,18 +43,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help:    "From an event's arrival in the stream to its commit in Delius.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 18),
 		}),
-		due:             gauge("due_referrals", "Referrals that are due."),
-		oldestDue:       gauge("oldest_due_seconds", "For how long the referral that waits longest has been due; 0 if none is."),
-		conflictsKept:   gauge("conflicts", "Conflicts that are kept."),
-		oldestUnapplied: gauge("oldest_unapplied_seconds", "Age of the oldest event that is not yet in Delius; 0 if all are."),
-		streamBytes:     gauge("stream_bytes", "Bytes in the stream."),
-		streamLeft:      gauge("stream_left_bytes", "Bytes left in the stream before it is full."),
-		parked:          gauges("parked", "What is parked, by cause.", "cause"),
-		parkedAge:       gauges("parked_oldest_seconds", "Age of the oldest that is parked, by cause.", "cause"),
 	}
 	registry.MustRegister(m.freshness)
 	// What has not happened yet is 0, not absent: an alert on the first time needs that.
-	for _, kind := range []string{kindEvent, kindPersonEvent, kindUnreadable} {
+	for _, kind := range []string{kindEvent, kindPersonEvent, kindCanary, kindUnreadable} {
 		m.messages.WithLabelValues(kind)
 	}
 	for _, typ := range store.Types() {
@@ -85,6 +62,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 const (
 	kindEvent       = "event"
 	kindPersonEvent = "person-event"
+	kindCanary      = "canary"
 	kindUnreadable  = "unreadable"
 )
 
@@ -97,6 +75,8 @@ func (m *metrics) received(messages []store.Stored) {
 			count[kindEvent]++
 		case messages[i].Person != nil:
 			count[kindPersonEvent]++
+		case messages[i].Canary != nil:
+			count[kindCanary]++
 		default:
 			count[kindUnreadable]++
 		}
@@ -104,31 +84,4 @@ func (m *metrics) received(messages []store.Stored) {
 	for kind, n := range count {
 		m.messages.WithLabelValues(kind).Add(float64(n))
 	}
-}
-
-func (m *metrics) stream(s Stream) {
-	m.streamBytes.Set(float64(s.Bytes))
-	if s.MaxBytes > 0 {
-		m.streamLeft.Set(float64(s.MaxBytes) - float64(s.Bytes))
-	}
-}
-
-func (m *metrics) backlog(b Backlog, now time.Time) {
-	m.due.Set(float64(b.Due))
-	m.conflictsKept.Set(float64(b.Conflicts))
-	m.oldestDue.Set(age(b.OldestDue, now))
-	m.oldestUnapplied.Set(age(b.OldestUnapplied, now))
-	for _, cause := range delius.Causes() {
-		p := b.Parked[string(cause)]
-		m.parked.WithLabelValues(string(cause)).Set(float64(p.Count))
-		m.parkedAge.WithLabelValues(string(cause)).Set(age(p.Since, now))
-	}
-}
-
-// age is in seconds; that of no time is 0.
-func age(since, now time.Time) float64 {
-	if since.IsZero() {
-		return 0
-	}
-	return max(0, now.Sub(since).Seconds())
 }

@@ -68,6 +68,9 @@ type Config struct {
 	// Committed is told of every step that committed, if it is set. What must not be lost with
 	// the process is written by the step itself, in package write.
 	Committed func(Applied, time.Time)
+
+	// Received is told of messages that were put into the inbox, if it is set.
+	Received func([]store.Stored)
 }
 
 // Validate fills in the defaults and names the field and value that cannot be.
@@ -119,8 +122,8 @@ func New(log Log, ports Ports, config Config) (*Projector, error) {
 		return nil, fmt.Errorf("projector configuration: %w", err)
 	}
 	metrics := newMetrics(config.Registry)
-	retry := retrier{pause: config.Retry, logger: config.Logger, metrics: metrics}
-	filler := &filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: retry, logger: config.Logger, metrics: metrics}
+	retry := retrier{pause: config.Retry, logger: config.Logger, metrics: metrics, troubles: &troubles{of: map[string]error{}}}
+	filler := &filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: retry, logger: config.Logger, metrics: metrics, notify: config.Received}
 	reconciler := newReconciler(ports.Steps, retry, metrics, &config)
 	return &Projector{
 		reconciler: reconciler, filler: filler,
@@ -148,6 +151,15 @@ func (p *Projector) Run(ctx context.Context) error { return p.live.Run(ctx) }
 // Healthy is nil unless every step of late was denied by an unexpected error, which it then
 // says.
 func (p *Projector) Healthy(context.Context) error { return p.reconciler.healthy() }
+
+// Moved is when a step last committed; zero if none has yet.
+func (p *Projector) Moved() time.Time { return p.reconciler.moved() }
+
+// Troubles are the errors that are being retried now; nil if there are none.
+func (p *Projector) Troubles() error { return p.reconciler.retry.troubles.all() }
+
+// Failing are the referrals that have met unexpected errors of their own again and again.
+func (p *Projector) Failing() []store.Referral { return p.reconciler.failing() }
 
 // Rebuild fills the inbox from the stream and then reconciles whom r selects, while
 // live projection goes on. When it is interrupted, or the process is killed, the next

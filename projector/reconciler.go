@@ -50,6 +50,7 @@ type Reconciler struct {
 	losses    losses
 	search    chan struct{} // holds a token when a history was found to lack events
 	denied    atomic.Pointer[denial]
+	last      atomic.Pointer[time.Time] // when a step last committed
 }
 
 func newReconciler(steps Steps, retry retrier, metrics *metrics, config *Config) *Reconciler {
@@ -88,6 +89,29 @@ func (r *Reconciler) healthy() error {
 	return nil
 }
 
+// commits notes that a step has committed.
+func (r *Reconciler) commits() {
+	now := r.now()
+	r.last.Store(&now)
+}
+
+// moved is when a step last committed; zero if none has.
+func (r *Reconciler) moved() time.Time {
+	if last := r.last.Load(); last != nil {
+		return *last
+	}
+	return time.Time{}
+}
+
+// failing are the referrals that fail again and again by themselves: where every step is
+// denied, nobody does.
+func (r *Reconciler) failing() []store.Referral {
+	if r.denied.Load() != nil {
+		return nil
+	}
+	return r.pauses.persistent()
+}
+
 // Reconcile reconciles the people of the selected referrals; see [Projector.Reconcile].
 func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report, error) {
 	if len(selection.Referrals) == 0 {
@@ -101,6 +125,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 	switch {
 	case err == nil:
 		r.denied.Store(nil)
+		if !selection.DryRun {
+			r.commits()
+		}
 		r.publish(ctx, report, selection.Quiet)
 		return report, nil
 	case ctx.Err() != nil:

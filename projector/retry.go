@@ -2,7 +2,11 @@ package projector
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +19,8 @@ type retrier struct {
 	pause   time.Duration // the first one
 	logger  *slog.Logger
 	metrics *metrics
+
+	troubles *troubles
 }
 
 // do runs f until it meets no transient error; doing says what it is for.
@@ -23,6 +29,7 @@ func (r retrier) do(ctx context.Context, doing string, f func() error) error {
 		err := f()
 		switch {
 		case err == nil:
+			r.troubles.end(doing)
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -30,11 +37,41 @@ func (r retrier) do(ctx context.Context, doing string, f func() error) error {
 			return err
 		}
 		r.metrics.retries.Inc()
+		r.troubles.note(doing, err)
 		r.logger.WarnContext(ctx, "retrying after a transient error", "doing", doing, "attempt", attempt+1, "error", err)
 		if err := r.wait(ctx, attempt); err != nil {
 			return err
 		}
 	}
+}
+
+// troubles are the errors that are being retried, by what is done: whoever looks for what
+// stands still finds the reason here.
+type troubles struct {
+	mu sync.Mutex
+	of map[string]error
+}
+
+func (t *troubles) note(doing string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of[doing] = err
+}
+
+func (t *troubles) end(doing string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.of, doing)
+}
+
+func (t *troubles) all() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []error
+	for _, doing := range slices.Sorted(maps.Keys(t.of)) {
+		all = append(all, fmt.Errorf("%s: %w", doing, t.of[doing]))
+	}
+	return errors.Join(all...)
 }
 
 // wait pauses after so many attempts.
@@ -90,6 +127,30 @@ func (p *pauses) fail(referrals []store.Referral, now time.Time) {
 		p.of[r] = pause{until: now.Add(min(p.base<<min(was.tries, 20), 1500*p.base)), tries: was.tries + 1}
 	}
 }
+
+// over forgets referrals that were reconciled.
+func (p *pauses) over(referrals []store.Referral) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range referrals {
+		delete(p.of, r)
+	}
+}
+
+// persistent lists the referrals that have failed so often that it is their own fault.
+func (p *pauses) persistent() (out []store.Referral) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for r, is := range p.of {
+		if is.tries >= persistentTries {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// persistentTries is how often a referral may fail before its events are no longer what waits.
+const persistentTries = 3
 
 // resting lists the referrals that are to be left alone now, and forgets those that
 // have been left alone for long since.

@@ -46,6 +46,7 @@ func (r *Reconciler) publishPerson(ctx context.Context, d *Decision, now time.Ti
 		r.pauses.fail(d.Person.Referrals, now)
 		return
 	}
+	r.pauses.over(d.Person.Referrals)
 	urns := map[string]bool{}
 	for _, f := range d.Applied {
 		if quiet || f.Known {

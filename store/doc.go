@@ -15,6 +15,8 @@
 // now. It is stored beside the events, with an identity of its own, its (type, SNS
 // MessageId), and nothing is ever folded from it.
 //
+// A [Canary] is neither: it is a message of no case, by which the way of all others is timed.
+//
 // Identifiers are parsed into types before they come near a subject, a query or a
 // header: a [Referral], a [CRN], a [NOMS] or a [Type] that exists is well formed.
 // Date-times are lenient, because CAS writes them in three ways; see [ParseTime].

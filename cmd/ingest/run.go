@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
@@ -16,8 +17,13 @@ type runCommand struct {
 	Queue string       `name:"messaging-consumer-queue" env:"MESSAGING_CONSUMER_QUEUE" help:"The queue's name or URL."`
 	HTTP  command.HTTP `embed:"" prefix:"http-"`
 
+	Canary time.Duration `name:"canary-interval" env:"CANARY_INTERVAL" default:"10m" help:"Time between two canaries, messages of no case that are sent to the queue to see that the way into the inbox is open; 0: none. It needs sqs:SendMessage on the queue."`
+
 	cas *casOptions // the program's: the service cannot do without
 }
+
+// shortestCanary leaves the log something else to do.
+const shortestCanary = time.Second
 
 // Faults names what is wrong with the options, and with the SDK's own.
 func (c *runCommand) Faults() error {
@@ -26,7 +32,11 @@ func (c *runCommand) Faults() error {
 	if !c.cas.given() {
 		details = c.cas.config().Validate()
 	}
-	return errors.Join(queue, details, c.HTTP.Faults())
+	var canary error
+	if c.Canary != 0 && c.Canary < shortestCanary {
+		canary = fmt.Errorf("CANARY_INTERVAL is %s: want 0, or %s or more", c.Canary, shortestCanary)
+	}
+	return errors.Join(queue, details, canary, c.HTTP.Faults())
 }
 
 // Run runs the service until ctx ends. The stop then takes less than 10 s, whatever does
@@ -58,7 +68,9 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
-	consumer, err := ingest.New(ingest.DefaultConfig(), queue, s.intake(details, log), s.logger)
+	config := ingest.DefaultConfig()
+	config.Canary = c.Canary
+	consumer, err := ingest.New(config, queue, s.intake(details, log), s.logger)
 	if err != nil {
 		return err
 	}
@@ -66,6 +78,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "queue", Serving: true, Run: queue.Reachable, Details: queue.Health},
+		service.Check{Name: "publishing", Serving: true, Run: consumer.Publishing},
 		service.Check{Name: "circuitBreaker", Run: consumer.Ready},
 	)
 	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())

@@ -33,6 +33,16 @@ func TestBlankValuesAreWrongUsage(t *testing.T) {
 	}
 }
 
+func TestAnOddIntervalOfCanariesIsNamed(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	for _, interval := range []string{"-1s", "10ms"} {
+		code, _, stderr := w.tool(t, "run", "--canary-interval="+interval)
+		require.Equal(t, service.ExitError, code)
+		require.Contains(t, stderr, "CANARY_INTERVAL is "+interval)
+	}
+}
+
 func TestRejectedMessagesDoNotSteerATerminal(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

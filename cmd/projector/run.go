@@ -14,6 +14,7 @@ import (
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
+	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
 	"casdelius/projector/sns"
 )
@@ -60,14 +61,20 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
 		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry, Committed: notices.committed,
+		Received: freshness.NewCanaries(registry, time.Now).Committed,
 	})
 	if err != nil {
 		return err
 	}
+	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{Hold: c.Hold, Logger: s.logger, Registry: registry})
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
 	if err := c.warn(ctx, s, db); err != nil {
 		return err
 	}
-	endpoints.Started(append(notices.checks(),
+	endpoints.Started(append(append(notices.checks(), projection.Checks(monitor)...),
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error {
@@ -86,6 +93,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.Run(running) })
 	group.Go(func() error { return notices.relay.Run(running) })
+	group.Go(func() error { return monitor.Run(running) })
 	err = group.Wait()
 	s.logger.InfoContext(ctx, "stopped")
 	return err

@@ -19,6 +19,7 @@ import (
 	"casdelius/ingest/sqs"
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
 	"casdelius/projector/relay"
 	"casdelius/projector/sns"
@@ -29,6 +30,9 @@ const workers = 2
 
 // relayConnections are those that its relay uses beside them.
 const relayConnections = 3
+
+// canaryPause is long, as in production: the stream is not to look as if it moved.
+const canaryPause = 10 * time.Minute
 
 // serve runs ingest and a number of projectors until ctx ends.
 func (s *system) serve(ctx context.Context, projectors int, committed func(projector.Applied, time.Time)) error {
@@ -70,7 +74,9 @@ func (s *system) ingest(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, log.Close()) }()
 	logger := s.logger.With("service", "ingest")
 	intake := ingest.NewIntake(details, log, logger, ingest.NewMetrics(s.registry))
-	consumer, err := ingest.New(ingest.DefaultConfig(), queue, intake, logger)
+	config := ingest.DefaultConfig()
+	config.Canary = canaryPause
+	consumer, err := ingest.New(config, queue, intake, logger)
 	if err != nil {
 		return err
 	}
@@ -102,7 +108,7 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 	}
 	notices := relay.New(db.Outbox, topic, relay.Config{Holder: fmt.Sprintf("projector %d", number), Logger: logger, Registry: registry})
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
-		Workers: workers, Logger: logger, Registry: registry,
+		Workers: workers, Logger: logger, Registry: registry, Received: freshness.NewCanaries(registry, time.Now).Committed,
 		Committed: func(applied projector.Applied, at time.Time) {
 			committed(applied, at)
 			if applied.Notices > 0 {
@@ -113,8 +119,14 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 	if err != nil {
 		return err
 	}
+	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{Logger: logger, Registry: registry})
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.Run(ctx) })
+	group.Go(func() error { return monitor.Run(ctx) })
 	group.Go(func() error { return notices.Run(ctx) })
 	return group.Wait()
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"casdelius/ingest/sqs/sqstest"
-	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/freshness"
 )
 
 const (
@@ -54,7 +54,7 @@ type snapshot struct {
 	queue, dead                    sqstest.Depth
 	stream                         uint64 // the last sequence
 	rejected                       int
-	projector.Backlog
+	freshness.Backlog
 	people, contacts, addresses int
 	notices, unsent             int           // of address rows: messages, and what waits to be sent or read
 	p50, p99                    time.Duration // from stream to commit

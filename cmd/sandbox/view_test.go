@@ -11,14 +11,14 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/ingest/sqs/sqstest"
-	"casdelius/projector"
+	"casdelius/projector/freshness"
 )
 
 func midway() snapshot {
 	return snapshot{
 		elapsed: 12300 * time.Millisecond, planned: 500, sent: 120, visits: 6, visited: 2,
 		queue: sqstest.Depth{Visible: 3, InFlight: 4}, stream: 110, people: 40, contacts: 90, addresses: 12, notices: 7, unsent: 1,
-		Backlog: projector.Backlog{Due: 5, Parked: map[string]projector.ParkedCount{
+		Backlog: freshness.Backlog{Due: 5, Parked: map[string]freshness.ParkedCount{
 			"staff-not-found": {Count: 2}, "bad-detail": {Count: 1},
 		}},
 		p50: 12340 * time.Microsecond, p99: 1234 * time.Millisecond, withheld: "N50A004",

@@ -49,7 +49,8 @@ func translate(ctx context.Context, what string, err error) error {
 	}
 	if code := codeOf(err); strings.Contains(code, "AccessDenied") {
 		return fmt.Errorf("%s: the service's role may not do this, it needs sqs:GetQueueUrl, GetQueueAttributes, "+
-			"ReceiveMessage, DeleteMessage and ChangeMessageVisibility, and kms:Decrypt where the queue is encrypted: %w", what, err)
+			"ReceiveMessage, DeleteMessage, ChangeMessageVisibility and, for canaries, SendMessage, "+
+			"and kms:Decrypt and GenerateDataKey where the queue is encrypted: %w", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

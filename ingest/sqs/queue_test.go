@@ -389,3 +389,18 @@ func TestOpenTakesTheSDKsOwnConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, limits.MaxReceiveCount)
 }
+
+// Catches a message that is sent with what its receiver would not read, and a refusal that does
+// not say which right is missing.
+func TestAMessageIsSentToTheQueueItself(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.FailCalls("SendMessage", 1, http.StatusBadRequest, "AccessDeniedException")
+	require.ErrorContains(t, b.queue.Send(t.Context(), "canary"), "SendMessage")
+	require.NoError(t, b.queue.Send(t.Context(), "canary"))
+	msgs, err := b.queue.Receive(t.Context(), 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, msgs, 1)
+	require.Equal(t, "canary", msgs[0].Body)
+	require.Equal(t, 1, msgs[0].ReceiveCount)
+}

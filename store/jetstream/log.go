@@ -201,6 +201,36 @@ func (l *Log) disconnected() error {
 	return fmt.Errorf("%w: the connection to %s (NATS_URL) is lost (%v)", ErrUnavailable, l.cfg.servers(), l.conn.Status())
 }
 
+// From gives the sequence of the first message of the stream of events from a sequence on, and
+// when it was stored; 0 if there is none.
+func (l *Log) From(ctx context.Context, sequence uint64) (uint64, time.Time, error) {
+	stream, err := l.stream(ctx, EventsStream)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	msg, err := stream.GetMsg(ctx, sequence, js.WithGetMsgSubject(">"))
+	switch {
+	case errors.Is(err, js.ErrMsgNotFound):
+		return 0, time.Time{}, nil
+	case err != nil:
+		return 0, time.Time{}, translate(fmt.Sprintf("read message %d of stream %s", sequence, EventsStream), err)
+	}
+	return msg.Sequence, msg.Time.UTC(), nil
+}
+
+// Delivers says why the consumer of a durable name delivers nothing, to whoever follows it; nil
+// if it does.
+func (l *Log) Delivers(ctx context.Context, durable string) error {
+	consumer, err := l.js.Consumer(ctx, EventsStream, durable)
+	if err != nil {
+		return translate(fmt.Sprintf("read consumer %q of stream %s", durable, EventsStream), err)
+	}
+	if is := consumer.CachedInfo(); is.Paused {
+		return fmt.Errorf("consumer %q is paused for %s: nats consumer resume %s %s", durable, is.PauseRemaining.Round(time.Second), EventsStream, durable)
+	}
+	return nil
+}
+
 // Info is the state of the stream of events.
 type Info struct {
 	Created       time.Time // when the stream was made: another time, another stream

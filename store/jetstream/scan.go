@@ -31,15 +31,21 @@ type message struct {
 	stored   time.Time
 }
 
-// event makes an event or a person event of the message, or says why it is neither.
+// event makes an event, a person event or a canary of the message, or says why it is none.
 func (m message) event() store.Stored {
 	s := store.Stored{Sequence: m.sequence, Stored: m.stored, Header: m.header}
-	if store.IsPersonSubject(m.subject) {
+	switch {
+	case store.IsPersonSubject(m.subject):
 		var person store.PersonEvent
 		if person, s.Err = store.ParsePersonEvent(m.subject, m.header, m.data); s.Err == nil {
 			s.Person = &person
 		}
-	} else {
+	case store.IsCanarySubject(m.subject):
+		var canary store.Canary
+		if canary, s.Err = store.ParseCanary(m.subject, m.data); s.Err == nil {
+			s.Canary = &canary
+		}
+	default:
 		s.Event, s.Err = store.ParseEvent(m.subject, m.header, m.data)
 	}
 	if s.Err != nil {
@@ -48,7 +54,7 @@ func (m message) event() store.Stored {
 	return s
 }
 
-// Read goes through the events, person events too, with sequences from from to to, in order. from 0 is the
+// Read goes through the events, person events and canaries too, with sequences from from to to, in order. from 0 is the
 // first; to 0, or beyond it, is the last at the start, so that every Read ends. A
 // sequence that is gone is passed over.
 //

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"casdelius/projector"
+	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
 	"casdelius/store"
 	"casdelius/store/jetstream"
@@ -63,6 +64,15 @@ func (l Log) Follow(ctx context.Context) (projector.Follower, error) {
 func (l Log) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
 	return l.stream.Append(ctx, e)
 }
+
+// From implements freshness.Log.
+func (l Log) From(ctx context.Context, sequence uint64) (freshness.Message, error) {
+	at, stored, err := l.stream.From(ctx, sequence)
+	return freshness.Message{Sequence: at, Stored: stored}, translate(err)
+}
+
+// Delivers implements freshness.Log.
+func (l Log) Delivers(ctx context.Context) error { return l.stream.Delivers(ctx, Durable) }
 
 func translate(err error) error {
 	if errors.Is(err, jetstream.ErrUnavailable) {

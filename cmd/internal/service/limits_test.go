@@ -3,6 +3,7 @@ package service_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -32,7 +33,7 @@ func serve(t *testing.T, limits service.Limits) *service.Endpoints {
 // are then said to be down, too; and an answer that waits for a check that heeds no context.
 func TestChecksThatHangLeaveTheOthersUp(t *testing.T) {
 	t.Parallel()
-	e := serve(t, service.Limits{Check: 50 * time.Millisecond})
+	e := serve(t, service.Limits{Check: time.Second})
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	well := func(ctx context.Context) error { return ctx.Err() }
@@ -42,13 +43,19 @@ func TestChecksThatHangLeaveTheOthersUp(t *testing.T) {
 		service.Check{Name: "queue", Serving: true, Run: well},
 		service.Check{Name: "database", Run: well},
 	)
-	for range 3 {
+	for range 2 {
 		code, body := get(t, e, "/health")
 		require.Equal(t, http.StatusServiceUnavailable, code)
-		require.JSONEq(t, `{"status":"DOWN","components":{
-			"heedless":{"status":"DOWN","error":"no answer within 50ms"},
-			"patient":{"status":"DOWN","error":"context deadline exceeded"},
-			"queue":{"status":"UP"},"database":{"status":"UP"}}}`, body)
+		var answer struct {
+			Components map[string]struct{ Status string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &answer))
+		parts := map[string]string{}
+		for name, part := range answer.Components {
+			parts[name] = part.Status
+		}
+		require.Equal(t, map[string]string{"heedless": "DOWN", "patient": "DOWN", "queue": "UP", "database": "UP"}, parts, body)
+		require.Contains(t, body, "no answer within 1s")
 	}
 }
 
@@ -126,7 +133,7 @@ func TestAConnectionThatSendsNothingIsClosed(t *testing.T) {
 	for _, begins := range []string{"", "GET /health HTTP/1.1\r\nHost: x\r\n"} {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", e.Address())
 		require.NoError(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		_, err = fmt.Fprint(conn, begins)
 		require.NoError(t, err)
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))

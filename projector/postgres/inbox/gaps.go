@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"casdelius/projector"
+	"casdelius/projector/freshness"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 )
@@ -123,36 +124,30 @@ func (i *Inbox) Due(ctx context.Context, now, before time.Time, limit int, excep
 }
 
 // Backlog tells what waits.
-func (i *Inbox) Backlog(ctx context.Context) (projector.Backlog, error) {
-	b := projector.Backlog{Parked: map[string]projector.ParkedCount{}}
+func (i *Inbox) Backlog(ctx context.Context) (freshness.Backlog, error) {
+	b := freshness.Backlog{Parked: map[string]freshness.ParkedCount{}}
 	transaction, err := i.DB.LookMany(ctx)
 	if err != nil {
 		return b, err
 	}
 	defer tx.Rollback(ctx, transaction)
-	var due, oldest *time.Time
-	// Whatever is not applied is due or parked; looking at the whole inbox for it would
-	// take longer every day.
+	var due *time.Time
 	err = transaction.QueryRow(ctx, `
 		select (select count(distinct referral) from projection.due),
 			(select since from projection.due order by mark limit 1),
 			(select count(*) from projection.conflict),
-			(select min(e.stored) from (
-				(select referral from projection.due order by mark limit 1000)
-				union select referral from projection.parked where retry_at is not null
-			) r join projection.event e using (referral)
-			where not exists (select from projection.applied a where a.sequence = e.sequence))`).
-		Scan(&b.Due, &due, &b.Conflicts, &oldest)
+			(select count(*) from projection.event where `+sqlOtherTypes+` and type <> all ($1))`, store.Types()).
+		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown)
 	if err != nil {
 		return b, fmt.Errorf("counting what waits: %w", tx.Translate(err))
 	}
-	b.OldestDue, b.OldestUnapplied = orZero(due), orZero(oldest)
+	b.OldestDue = orZero(due)
 	rows, err := transaction.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return b, fmt.Errorf("counting what is parked: %w", tx.Translate(err))
 	}
 	var cause string
-	var p projector.ParkedCount
+	var p freshness.ParkedCount
 	_, err = pgx.ForEachRow(rows, []any{&cause, &p.Count, &p.Since}, func() error {
 		b.Parked[cause] = p
 		return nil
