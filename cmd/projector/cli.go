@@ -22,7 +22,7 @@ type cli struct {
 	Rebuild     rebuildCommand   `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
 	Plan        planCommand      `cmd:"" help:"Show every change that a rebuild would make."`
 	Verify      verifyCommand    `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
-	Migrate     migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off."`
+	Migrate     migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off; give the stream's consumer its settings."`
 	AdoptStream adoptCommand     `cmd:"" help:"Make a stream that was restored from a backup the inbox's."`
 	History     historyCommand   `cmd:"" help:"Tell the timeline of a person or a referral."`
 	Parked      parkedCommands   `cmd:"" help:"List or retry what is parked."`

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"casdelius/cmd/internal/projection"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/outbox"
+	"casdelius/store/jetstream"
 )
 
 type migrateCommand struct {
@@ -18,6 +22,8 @@ type migrateCommand struct {
 // Help implements kong.HelpProvider.
 func (migrateCommand) Help() string {
 	return `Whether others are told of address rows that are written is a setting in the database, which every projector goes by, a rebuild from a shell too. It holds from the commit that turns it: no row that was written before is told of. What waits is sent also after it was turned off. While it is on, projector run needs MESSAGING_PRODUCER_TOPIC.
+
+Where NATS can be reached, a consumer of the stream that an older version has made gets the settings of this one; nothing else ever changes it.
 
 Examples:
   projector migrate
@@ -34,7 +40,8 @@ func (c *migrateCommand) Faults() error {
 	return fmt.Errorf("--notices is %q: want on or off", c.Notices)
 }
 
-// Run makes or updates the schema projection, and turns notices on or off.
+// Run makes or updates the schema projection, turns notices on or off, and gives the consumer
+// of the stream its settings.
 func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 	pool, err := s.connect(ctx, 1)
 	if err != nil {
@@ -62,10 +69,43 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 	default:
 		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
 	}
-	if c.Notices == "" {
+	if c.Notices != "" {
+		if err := c.turn(ctx, s, pool); err != nil {
+			return err
+		}
+	}
+	return c.updateConsumer(ctx, s)
+}
+
+// natsTime bounds the wait for NATS, which the tables do not need.
+const natsTime = 5 * time.Second
+
+// updateConsumer gives the consumer of the stream the settings of this version. Without NATS
+// that is left, and said: a service says so at its start where it matters.
+func (c *migrateCommand) updateConsumer(ctx context.Context, s *session) error {
+	config := s.NATS.Config("projector", s.Stream)
+	config.Timeout = natsTime
+	log, err := jetstream.Connect(ctx, config, s.logger)
+	if err == nil {
+		defer func() { _ = log.Close() }() // nothing was published
+		var changes []jetstream.Difference
+		if changes, err = log.UpdateConsumer(ctx, projection.Durable); len(changes) > 0 {
+			fmt.Fprintf(s.stdout, "consumer %s of the stream was changed: %s\n", projection.Durable, join(changes))
+		}
+	}
+	if errors.Is(err, jetstream.ErrUnavailable) {
+		fmt.Fprintf(s.stderr, "projector: the consumer of the stream was not looked at: run `projector migrate` again where NATS can be reached, if `projector run` warns of its settings: %v\n", err)
 		return nil
 	}
-	return c.turn(ctx, s, pool)
+	return err
+}
+
+func join(changes []jetstream.Difference) string {
+	all := make([]string, len(changes))
+	for i, change := range changes {
+		all[i] = change.Setting + " " + change.Have + " → " + change.Want
+	}
+	return strings.Join(all, ", ")
 }
 
 // turn turns notices on or off.

@@ -25,7 +25,7 @@ type Config struct {
 	RejectedMaxBytes int64 // the size at which CAS_REJECTED is full; default 256 MiB
 
 	Timeout time.Duration // longest wait for one answer of NATS; default 10 s
-	AckWait time.Duration // a follower's event goes to another after this long without a sign of life; default 60 s
+	AckWait time.Duration // a follower's event goes to another after this long without a sign of life; default 12 s
 	Batch   int           // events that a follower asks for at once; it is at most two batches ahead; default 500
 	Linger  time.Duration // how long a follower's request waits for events, and so [Follower.Close]; default 1 s
 }
@@ -37,7 +37,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
 	c.RejectedMaxBytes = cmp.Or(c.RejectedMaxBytes, 256<<20)
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
-	c.AckWait = cmp.Or(c.AckWait, 60*time.Second)
+	c.AckWait = cmp.Or(c.AckWait, 12*time.Second)
 	c.Batch = cmp.Or(c.Batch, 500)
 	c.Linger = cmp.Or(c.Linger, time.Second)
 	return c

@@ -15,10 +15,6 @@ import (
 	"casdelius/store"
 )
 
-// maxAckPending is how many events may be in the hands of all followers of one durable
-// name together: a dozen processes with two batches of 500 ahead and one in work.
-const maxAckPending = 20_000
-
 // Follower receives every event of the log, those of the past first, sharing them with
 // all other followers of the same durable name. An event is given to one of them at a
 // time, and again, to any, until one acknowledges it. It is safe for concurrent use.
@@ -45,11 +41,11 @@ type Follower struct {
 	queue          []store.Stored    // of these, what nobody has taken yet, oldest first
 }
 
-// Follow starts to receive for the durable name. The consumer on the servers is made
-// if it is missing and updated if its settings differ; it is an error if one differs
-// that cannot be updated. If it is deleted while it is followed, it is made again and
-// begins again with the first event. ctx bounds the start only; [Follower.Close] ends
-// the follower.
+// Follow starts to receive for the durable name. The consumer on the servers is made if it is
+// missing, and left as it is if it is there: one with settings by which events would not come
+// is a [SettingsError], other differences are warned of; [Log.UpdateConsumer] changes them. If
+// it is deleted while it is followed, it is made again and begins again with the first event.
+// ctx bounds the start only; [Follower.Close] ends the follower.
 func (l *Log) Follow(ctx context.Context, durable string) (*Follower, error) {
 	consumer, err := l.ensureConsumer(ctx, durable)
 	if err != nil {
@@ -68,24 +64,8 @@ func (l *Log) Follow(ctx context.Context, durable string) (*Follower, error) {
 	}
 	f.close = sync.OnceValue(f.closeOnce)
 	f.fetcher.Go(func() { f.pump(running, consumer) })
-	f.extender.Go(f.extendVisibility)
+	f.extender.Go(func() { f.extendVisibility(consumer.CachedInfo().Config.AckWait) })
 	return f, nil
-}
-
-func (l *Log) ensureConsumer(ctx context.Context, durable string) (js.Consumer, error) {
-	consumer, err := l.js.CreateOrUpdateConsumer(ctx, EventsStream, js.ConsumerConfig{
-		Durable:       durable,
-		DeliverPolicy: js.DeliverAllPolicy,
-		AckPolicy:     js.AckExplicitPolicy,
-		AckWait:       l.cfg.AckWait,
-		MaxDeliver:    -1, // a limit would drop events without a word
-		MaxAckPending: maxAckPending,
-		ReplayPolicy:  js.ReplayInstantPolicy,
-	})
-	if err != nil {
-		return nil, translate(fmt.Sprintf("make or update consumer %q of stream %s (if its settings cannot be changed, delete it: it will begin again)", durable, EventsStream), err)
-	}
-	return consumer, nil
 }
 
 // Fetch waits until there is at least one event and returns what is there then, up to
@@ -287,9 +267,9 @@ func (f *Follower) pull(consumer js.Consumer) error {
 }
 
 // extendVisibility tells the servers of every event that is not acknowledged that it is
-// being worked on.
-func (f *Follower) extendVisibility() {
-	ticker := time.NewTicker(f.log.cfg.AckWait / 3)
+// being worked on, often enough for three such signs to be lost.
+func (f *Follower) extendVisibility(ackWait time.Duration) {
+	ticker := time.NewTicker(min(f.log.cfg.AckWait, ackWait) / 4)
 	defer ticker.Stop()
 	for {
 		select {

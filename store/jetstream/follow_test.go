@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -150,6 +151,27 @@ func TestWhatIsHeldIsNotDeliveredAgainHoweverLongItTakes(t *testing.T) {
 	require.NoError(t, slow.Ack(events))
 }
 
+// Catches signs of life that come as seldom as this version would have them, where the consumer
+// that is there, and that nobody may change, waits for less.
+func TestWhatIsHeldIsNotDeliveredAgainWhereTheConsumerWaitsForLess(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	_, vendor := raw(t, f.server.URL())
+	_, err := vendor.CreateConsumer(t.Context(), jetstream.EventsStream, js.ConsumerConfig{
+		Durable: durable, AckPolicy: js.AckExplicitPolicy, MaxDeliver: -1, AckWait: time.Second,
+	})
+	require.NoError(t, err)
+	fill(t, f.log, 1, 9)
+	slow := follow(t, f.log)
+	events := fetch(t, slow, 9)
+	other := follow(t, connect(t, f.config))
+	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // well beyond AckWait
+	defer cancel()
+	_, err = other.Fetch(ctx, 10)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, slow.Ack(events))
+}
+
 func TestEventsOfAFollowerThatDiedGoToAnother(t *testing.T) {
 	t.Parallel()
 	f := setup(t, func(c *jetstream.Config) { c.AckWait = 200 * time.Millisecond })
@@ -215,29 +237,76 @@ func TestAFollowerGoesOnAfterARestartOfTheServer(t *testing.T) {
 	}
 }
 
-func TestAConsumerWithOtherSettingsIsUpdatedOrRefused(t *testing.T) {
+// Catches a follower that changes the consumer: of two versions in a rolling deploy each would
+// undo what the other did.
+func TestOnlyAnUpdateChangesAConsumerThatIsThere(t *testing.T) {
+	t.Parallel()
+	var said lines
+	f := setup(t)
+	log, err := jetstream.Connect(t.Context(), f.config, slog.New(slog.NewTextHandler(&said, nil)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	_, vendor := raw(t, f.server.URL())
+	older := js.ConsumerConfig{Durable: "older", AckPolicy: js.AckExplicitPolicy, MaxDeliver: -1, AckWait: time.Minute, MaxAckPending: 10}
+	_, err = vendor.CreateConsumer(t.Context(), jetstream.EventsStream, older)
+	require.NoError(t, err)
+	config := func() js.ConsumerConfig {
+		consumer, err := vendor.Consumer(t.Context(), jetstream.EventsStream, "older")
+		require.NoError(t, err)
+		return consumer.CachedInfo().Config
+	}
+	follower, err := log.Follow(t.Context(), "older")
+	require.NoError(t, err)
+	require.NoError(t, follower.Close())
+	require.Equal(t, time.Minute, config().AckWait)
+	require.Equal(t, 10, config().MaxAckPending)
+	require.Contains(t, said.String(), "ack_wait: have 1m0s → want 12s (run `projector migrate`)")
+	require.Contains(t, said.String(), "max_ack_pending")
+
+	changes, err := log.UpdateConsumer(t.Context(), "older")
+	require.NoError(t, err)
+	require.Len(t, changes, 2)
+	require.Equal(t, 12*time.Second, config().AckWait)
+	changes, err = log.UpdateConsumer(t.Context(), "older")
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	changes, err = log.UpdateConsumer(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.Empty(t, changes, "none is made")
+}
+
+// Catches a follower that takes a consumer which drops events or hides some of them.
+func TestAConsumerByWhichEventsWouldNotComeIsRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	_, vendor := raw(t, f.server.URL())
-	_, err := vendor.CreateConsumer(t.Context(), jetstream.EventsStream, js.ConsumerConfig{
-		Durable: "limited", AckPolicy: js.AckExplicitPolicy, MaxDeliver: 3, AckWait: time.Second, MaxAckPending: 10,
-	})
-	require.NoError(t, err)
-	follower, err := f.log.Follow(t.Context(), "limited")
-	require.NoError(t, err)
-	defer follower.Close() //nolint:errcheck // nothing is held
-	consumer, err := vendor.Consumer(t.Context(), jetstream.EventsStream, "limited")
-	require.NoError(t, err)
-	require.Equal(t, -1, consumer.CachedInfo().Config.MaxDeliver)
-	require.Equal(t, time.Minute, consumer.CachedInfo().Config.AckWait)
+	for setting, config := range map[string]js.ConsumerConfig{
+		"max_deliver: have 3 → want -1":      {AckPolicy: js.AckExplicitPolicy, MaxDeliver: 3},
+		"deliver_policy: have new":           {AckPolicy: js.AckExplicitPolicy, MaxDeliver: -1, DeliverPolicy: js.DeliverNewPolicy},
+		"ack_policy: have none":              {AckPolicy: js.AckNonePolicy, MaxDeliver: -1},
+		"filter_subjects: have [cas.events.": {AckPolicy: js.AckExplicitPolicy, MaxDeliver: -1, FilterSubject: "cas.events.cas2.>"},
+		"headers_only: have true":            {AckPolicy: js.AckExplicitPolicy, MaxDeliver: -1, HeadersOnly: true},
+	} {
+		config.Durable = "odd"
+		_, err := vendor.CreateConsumer(t.Context(), jetstream.EventsStream, config)
+		require.NoError(t, err)
+		_, err = f.log.Follow(t.Context(), "odd")
+		require.ErrorContains(t, err, setting)
+		require.ErrorContains(t, err, `consumer "odd"`)
+		var weak *jetstream.SettingsError
+		require.ErrorAs(t, err, &weak)
 
-	_, err = vendor.CreateConsumer(t.Context(), jetstream.EventsStream, js.ConsumerConfig{
-		Durable: "newcomer", AckPolicy: js.AckExplicitPolicy, DeliverPolicy: js.DeliverNewPolicy,
-	})
-	require.NoError(t, err)
-	_, err = f.log.Follow(t.Context(), "newcomer")
-	require.ErrorContains(t, err, `"newcomer"`)
-	require.NotErrorIs(t, err, jetstream.ErrUnavailable)
+		_, err = f.log.UpdateConsumer(t.Context(), "odd")
+		if err != nil { // that cannot be changed
+			require.ErrorAs(t, err, &weak)
+			require.ErrorContains(t, err, "delete it")
+		} else {
+			follower, err := f.log.Follow(t.Context(), "odd")
+			require.NoError(t, err, setting)
+			require.NoError(t, follower.Close())
+		}
+		require.NoError(t, vendor.DeleteConsumer(t.Context(), jetstream.EventsStream, "odd"))
+	}
 }
 
 // follow starts a follower that ends with the test.
