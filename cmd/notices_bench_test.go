@@ -16,6 +16,7 @@ import (
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/outbox"
 	"casdelius/projector/relay"
+	"casdelius/projector/retry"
 	"casdelius/projector/sns"
 	"casdelius/projector/sns/snstest"
 )
@@ -28,7 +29,7 @@ func slowTopic(b *testing.B) *sns.Topic {
 	b.Helper()
 	server := snstest.Start(b)
 	arn := server.CreateTopic("events")
-	server.OnCall(func(ctx context.Context, _ string) { _ = projector.Pause(ctx, answerTime) })
+	server.OnCall(func(ctx context.Context, _ string) { _ = retry.Pause(ctx, answerTime) })
 	topic, err := sns.New(awssns.NewFromConfig(server.AWSConfig()), arn)
 	require.NoError(b, err)
 	return topic
@@ -116,7 +117,7 @@ func BenchmarkPublish(b *testing.B) {
 			backlog, err := box.Backlog(ctx)
 			require.NoError(b, err)
 			waiting = backlog.Waiting
-			require.NoError(b, projector.Pause(ctx, 10*time.Millisecond))
+			require.NoError(b, retry.Pause(ctx, 10*time.Millisecond))
 		}
 		rate += float64(notices) / time.Since(begin).Seconds()
 		stop()

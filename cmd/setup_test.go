@@ -88,7 +88,7 @@ func setupOn(t *testing.T, delius postgrestest.Delius, url string, nats ...natst
 	s := &system{
 		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t, nats...),
 		delius: delius, database: url, said: newJournal(t), progress: newProgress(),
-		pauses: postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond},
+		pauses: postgres.Config{RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, LocksTimeout: time.Minute},
 	}
 	_, err := s.sqs.CreateQueue(deadLetters, sqstest.QueueSettings{})
 	require.NoError(t, err)

@@ -157,7 +157,7 @@ func (r *Rebuilder) recordDone(c *chunk, order <-chan *chunk) {
 func (r *Rebuilder) reconcileChunk(ctx context.Context, c *chunk) (result, error) {
 	var out result
 	var referrals []store.Referral
-	err := r.retry.do(ctx, "listing the referrals of people", func() (err error) {
+	err := r.retry.Do(ctx, "listing the referrals of people", func() (err error) {
 		referrals, err = c.referrals(ctx)
 		return err
 	})
@@ -198,7 +198,7 @@ func (r *Rebuilder) reconcileChunk(ctx context.Context, c *chunk) (result, error
 	out.tally.Left = len(left)
 	r.mostlyUnchanged.Store(!r.o.DryRun && changed*previewRatio <= out.tally.People)
 	if due = append(due, left...); len(due) > 0 {
-		if err := r.retry.do(ctx, "marking referrals as due", func() error { return r.due.MarkDue(ctx, due) }); err != nil {
+		if err := r.retry.Do(ctx, "marking referrals as due", func() error { return r.due.MarkDue(ctx, due) }); err != nil {
 			return out, err
 		}
 	}
@@ -282,7 +282,7 @@ func (r *Rebuilder) keep(ctx context.Context, now bool) error {
 		return nil
 	}
 	r.kept = time.Now()
-	return r.retry.do(ctx, "keeping the rebuild's bookmark", func() error {
+	return r.retry.Do(ctx, "keeping the rebuild's bookmark", func() error {
 		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		return r.lock.Reached(writing, r.bookmark)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -38,7 +39,7 @@ type filler struct {
 	log     Log
 	inbox   Inbox
 	due     Due
-	retry   retrier
+	retry   retry.Retrier
 	logger  *slog.Logger
 	metrics *metrics
 	notify  func([]store.Stored) // of messages that were put into the inbox; may be nil
@@ -72,7 +73,7 @@ func (f *filler) put(ctx context.Context, messages []store.Stored) error {
 	for i := range messages {
 		f.reportUnreadable(ctx, &messages[i])
 	}
-	err := f.retry.do(ctx, "putting events into the inbox", func() error { return f.inbox.Put(ctx, messages) })
+	err := f.retry.Do(ctx, "putting events into the inbox", func() error { return f.inbox.Put(ctx, messages) })
 	if err == nil {
 		f.received(messages)
 	}
@@ -98,7 +99,7 @@ func (f *filler) woken(ctx context.Context, messages []store.Stored) (woken []Wo
 	if len(events) == 0 {
 		return nil, nil
 	}
-	err = f.retry.do(ctx, "asking whom person events wake", func() (err error) {
+	err = f.retry.Do(ctx, "asking whom person events wake", func() (err error) {
 		woken, err = f.due.Woken(ctx, events)
 		return err
 	})
@@ -151,7 +152,7 @@ func (f *filler) fill(ctx context.Context, o fill) error {
 	for range writers {
 		group.Go(func() error {
 			for messages := range chunks {
-				if err := f.retry.do(ctx, "filling the inbox", func() error { return o.write(ctx, messages) }); err != nil {
+				if err := f.retry.Do(ctx, "filling the inbox", func() error { return o.write(ctx, messages) }); err != nil {
 					return err
 				}
 				f.received(messages)

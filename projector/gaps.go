@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"casdelius/store"
@@ -113,10 +114,10 @@ func (l *Live) keepSearching(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case isTransient(err):
-			l.config.Logger.WarnContext(ctx, "the search for gaps is tried again later", "error", err)
-		case err != nil:
+		case errors.Is(err, ErrRefused):
 			return err
+		case err != nil:
+			l.config.Logger.WarnContext(ctx, "the search for gaps is tried again later", "error", err)
 		default:
 			settled = last
 			signal(l.wake)

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -31,7 +32,7 @@ type Live struct {
 	mender     Mender
 	filler     *filler
 	reconciler *Reconciler
-	retry      retrier
+	retry      retry.Retrier
 	metrics    *metrics
 	config     Config
 	wake       chan struct{} // holds a token when there is reason to sweep at once
@@ -71,7 +72,7 @@ func (l *Live) Run(ctx context.Context) error {
 // start fills the gaps and starts to follow the stream, again for as long as database or
 // stream are not there.
 func (l *Live) start(ctx context.Context) (follower Follower, err error) {
-	err = l.retry.do(ctx, "starting to project", func() error {
+	err = l.retry.Do(ctx, "starting to project", func() error {
 		if _, err := l.fillGaps(ctx, 0); err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Fo
 			return nil
 		case err != nil:
 			l.config.Logger.WarnContext(ctx, "no events from the stream", "error", err)
-			if l.retry.wait(ctx, attempt) != nil {
+			if l.retry.Wait(ctx, attempt) != nil {
 				return nil
 			}
 			attempt++
@@ -259,13 +260,12 @@ func (l *Live) sweepOnce(ctx, work context.Context) error {
 	for ctx.Err() == nil {
 		now := l.config.Now()
 		due, err := l.due.Due(work, now, now.Add(-l.config.Sweep), l.config.Batch, slices.Concat(l.reconciler.pauses.resting(now), missed))
-		if isTransient(err) {
+		if err != nil {
 			l.metrics.retries.Inc()
 			l.config.Logger.WarnContext(ctx, "who is due could not be read: the next sweep asks again", "error", err)
-			return nil
 		}
 		if err != nil || len(due) == 0 {
-			return err
+			return nil //nolint:nilerr // the next sweep asks again
 		}
 		report, err := l.reconciler.Reconcile(work, Selection{Referrals: due})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -122,16 +123,19 @@ func New(log Log, ports Ports, config Config) (*Projector, error) {
 		return nil, fmt.Errorf("projector configuration: %w", err)
 	}
 	metrics := newMetrics(config.Registry)
-	retry := retrier{pause: config.Retry, logger: config.Logger, metrics: metrics, troubles: &troubles{of: map[string]error{}}}
-	filler := &filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: retry, logger: config.Logger, metrics: metrics, notify: config.Received}
-	reconciler := newReconciler(ports.Steps, retry, metrics, &config)
+	transient := retry.Retrier{First: config.Retry, Again: isTransient, Logger: config.Logger, Retried: metrics.retries, Troubles: &retry.Troubles{}}
+	service := transient.While(isNotRefused) // nothing else ends it once it runs
+	filling := filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: transient, logger: config.Logger, metrics: metrics, notify: config.Received}
+	live := filling
+	live.retry = service
+	reconciler := newReconciler(ports.Steps, transient, metrics, &config)
 	return &Projector{
-		reconciler: reconciler, filler: filler,
-		live: &Live{log: log, due: ports.Due, mender: ports.Mender, filler: filler, reconciler: reconciler, retry: retry, metrics: metrics, config: config, wake: make(chan struct{}, 1)},
+		reconciler: reconciler, filler: &filling,
+		live: &Live{log: log, due: ports.Due, mender: ports.Mender, filler: &live, reconciler: reconciler, retry: service, metrics: metrics, config: config, wake: make(chan struct{}, 1)},
 		rebuilder: func(r Rebuild) *Rebuilder {
 			return newRebuilder(r, rebuilderParts{
 				people: ports.People, finder: ports.Finder, locks: ports.Locks, mender: ports.Mender, due: ports.Due,
-				filler: filler, reconciler: reconciler, retry: retry, config: &config,
+				filler: &filling, reconciler: reconciler, retry: transient, config: &config,
 			})
 		},
 	}, nil
@@ -156,7 +160,7 @@ func (p *Projector) Healthy(context.Context) error { return p.reconciler.healthy
 func (p *Projector) Moved() time.Time { return p.reconciler.moved() }
 
 // Troubles are the errors that are being retried now; nil if there are none.
-func (p *Projector) Troubles() error { return p.reconciler.retry.troubles.all() }
+func (p *Projector) Troubles() error { return p.reconciler.retry.Troubles.All() }
 
 // Failing are the referrals that have met unexpected errors of their own again and again.
 func (p *Projector) Failing() []store.Referral { return p.reconciler.failing() }
@@ -179,10 +183,10 @@ func (p *Projector) VerifyStream(ctx context.Context) (Stream, error) {
 
 // Wait pauses before something is asked for again, longer after each attempt.
 func (p *Projector) Wait(ctx context.Context, attempt int) error {
-	return p.reconciler.retry.wait(ctx, attempt)
+	return p.reconciler.retry.Wait(ctx, attempt)
 }
 
 // Retry runs f, in growing pauses, until it meets no transient error; doing says what for.
 func (p *Projector) Retry(ctx context.Context, doing string, f func() error) error {
-	return p.reconciler.retry.do(ctx, doing, f)
+	return p.reconciler.retry.Do(ctx, doing, f)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -41,7 +42,7 @@ type rebuilderParts struct {
 	due        Due
 	filler     *filler
 	reconciler *Reconciler
-	retry      retrier
+	retry      retry.Retrier
 	config     *Config
 }
 
@@ -136,7 +137,7 @@ func (r *Rebuilder) waitForLock(ctx context.Context) error {
 			r.logger.InfoContext(ctx, "another rebuild has the lease, and may have been killed: waiting for it to be renewed, or to end", "by", running.By, "since", running.Since, "left", running.Left)
 		}
 		met = running
-		if err := Pause(ctx, min(time.Second, running.Left)); err != nil {
+		if err := retry.Pause(ctx, min(time.Second, running.Left)); err != nil {
 			return err
 		}
 	}
@@ -230,7 +231,7 @@ func (r *Rebuilder) mendInbox(ctx context.Context) ([]Range, error) {
 		return err
 	})
 	group.Go(func() error {
-		return r.retry.do(looking, "restoring whom events name", func() error { return r.mender.RestoreIdentities(looking) })
+		return r.retry.Do(looking, "restoring whom events name", func() error { return r.mender.RestoreIdentities(looking) })
 	})
 	err := group.Wait()
 	return RangesOf(corrupt), err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casdelius/projector/delius"
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -41,7 +42,7 @@ func (r *Report) add(o *Report) {
 // Delius: of live projection, the sweep, a rebuild, a repair and every dry run.
 type Reconciler struct {
 	steps     Steps
-	retry     retrier
+	retry     retry.Retrier
 	logger    *slog.Logger
 	metrics   *metrics
 	now       func() time.Time
@@ -53,7 +54,7 @@ type Reconciler struct {
 	last      atomic.Pointer[time.Time] // when a step last committed
 }
 
-func newReconciler(steps Steps, retry retrier, metrics *metrics, config *Config) *Reconciler {
+func newReconciler(steps Steps, retry retry.Retrier, metrics *metrics, config *Config) *Reconciler {
 	return &Reconciler{
 		steps: steps, retry: retry, logger: config.Logger, metrics: metrics, now: config.Now, committed: config.Committed,
 		pauses: newPauses(config.Retry),
@@ -118,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		return Report{}, nil
 	}
 	var report Report
-	err := r.retry.do(ctx, "reconciling", func() (err error) {
+	err := r.retry.While(worthTrying(len(selection.Referrals))).Do(ctx, "reconciling", func() (err error) {
 		report, err = r.reconcileOnce(ctx, selection)
 		return err
 	})
@@ -134,9 +135,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		return report, context.Cause(ctx)
 	case errors.Is(err, ErrRebuildRunning):
 		return report, err
+	case len(selection.Referrals) > 1 && errors.Is(err, ErrTooSlow):
+		r.logger.WarnContext(ctx, "too slow: reconciling half as many at once", "referrals", len(selection.Referrals), "error", err)
+		return r.split(ctx, selection, (len(selection.Referrals)+1)/2)
 	case len(selection.Referrals) > 1:
 		r.logger.ErrorContext(ctx, "reconciling one referral after another", "referrals", len(selection.Referrals), "error", err)
-		return r.split(ctx, selection)
+		return r.split(ctx, selection, 1)
 	default:
 		return r.failed(ctx, selection, err)
 	}
@@ -222,17 +226,39 @@ func markKnown(fresh []Fresh, ledger map[string]delius.AppliedContact) {
 	}
 }
 
-// split reconciles the referrals of a batch one by one.
-func (r *Reconciler) split(ctx context.Context, selection Selection) (Report, error) {
+const (
+	slowTries = 3  // of one person alone that is too slow
+	mostTries = 10 // that meet another transient error, which may be one person's after all
+)
+
+// worthTrying says of so many referrals whether the same is to be run again after an error:
+// for as long as stream or database are not there; otherwise so often that nobody's error is
+// in everybody's way. What is too slow together is not tried together again.
+func worthTrying(referrals int) func(error) bool {
+	tries := 0
+	return func(err error) bool {
+		if errors.Is(err, ErrUnavailable) {
+			return true
+		}
+		if tries++; errors.Is(err, ErrTooSlow) {
+			return referrals == 1 && tries < slowTries
+		}
+		return isTransient(err) && tries < mostTries
+	}
+}
+
+// split reconciles the referrals of a batch, so many at once, and everybody once.
+func (r *Reconciler) split(ctx context.Context, selection Selection, size int) (Report, error) {
 	var all Report
-	for _, referral := range selection.Referrals {
-		one := selection
-		one.Referrals = []store.Referral{referral}
-		report, err := r.Reconcile(ctx, one)
+	for rest := selection.Referrals; len(rest) > 0; {
+		part := selection
+		part.Referrals = rest[:min(size, len(rest))]
+		report, err := r.Reconcile(ctx, part)
 		if err != nil {
 			return all, err
 		}
 		all.add(&report)
+		rest = without(rest[len(part.Referrals):], &report)
 	}
 	return all, nil
 }
@@ -263,7 +289,7 @@ func (r *Reconciler) reconcileUntilFree(ctx context.Context, selection Selection
 		if selection.Referrals = without(selection.Referrals, &report); attempt == attempts {
 			return selection.Referrals, nil
 		}
-		if err := wait(ctx, time.Millisecond, min(attempt, longest)); err != nil {
+		if err := retry.Wait(ctx, time.Millisecond, min(attempt, longest)); err != nil {
 			return selection.Referrals, err
 		}
 	}

@@ -2,27 +2,11 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"casdelius/projector/delius"
 	"casdelius/store"
 )
-
-// ErrRetry marks an error after which the same can simply be run again: a lock timeout, a
-// statement timeout, a deadlock, a serialization failure, a lost connection, an entry that
-// somebody else was faster with. Nothing was written and nobody is parked.
-var ErrRetry = errors.New("try again")
-
-// ErrUnavailable marks an error of the log that passes by itself.
-var ErrUnavailable = errors.New("the stream is unavailable")
-
-// ErrDenied marks an error of the role, the schema or the session, which every step meets
-// alike: a right that is missing, a table that is not there, a server that is read-only.
-var ErrDenied = errors.New("denied")
-
-// isTransient says whether the same may succeed when it is run again.
-func isTransient(err error) bool { return errors.Is(err, ErrRetry) || errors.Is(err, ErrUnavailable) }
 
 // Selection says who is meant: the people of some referrals, people by their CRN, people by
 // their number in Delius. One that names nobody is everyone, but for a step, which looks at

@@ -423,7 +423,7 @@ func TestWeakSettingsEndTheServiceWhateverElseCannotBeChecked(t *testing.T) {
 	nobody := "http://" + freeAddress(t)
 	s := &session{cli: &cli{}, logger: slog.New(slog.DiscardHandler)}
 	s.NATS.URL, s.NATS.MonitorURL, s.Stream.Replicas = w.nats.URL(), nobody, 3
-	log, err := s.awaitLog(t.Context())
+	log, err := s.awaitLog(t.Context(), nil)
 	require.Nil(t, log)
 	require.ErrorContains(t, err, "num_replicas: have 1")
 	require.ErrorContains(t, err, nobody)

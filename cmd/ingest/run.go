@@ -63,7 +63,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer endpoints.Close()
 
-	log, err := s.awaitLog(ctx)
+	log, err := s.awaitLog(ctx, endpoints)
 	if err != nil || log == nil {
 		return err
 	}
@@ -91,6 +91,6 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 
 // awaitLog connects to the log, for as long as it takes NATS to be there. No log and no
 // error: ctx ended first.
-func (s *session) awaitLog(ctx context.Context) (*jetstream.Log, error) {
-	return command.AwaitLog(ctx, s.NATS.Config("ingest", s.Stream), s.logger)
+func (s *session) awaitLog(ctx context.Context, endpoints *service.Endpoints) (*jetstream.Log, error) {
+	return command.AwaitLog(ctx, s.NATS.Config("ingest", s.Stream), &command.Await{Logger: s.logger, Endpoints: endpoints})
 }

@@ -64,7 +64,7 @@ func TestTheServiceSaysAtOnceThatOneServerCannotReplicate(t *testing.T) {
 	server := natstest.Start(t)
 	s := &session{cli: &cli{}, logger: slog.New(slog.DiscardHandler)}
 	s.NATS.URL, s.NATS.MonitorURL, s.Stream.Replicas = server.URL(), "http://"+freeAddress(t), 3
-	log, err := s.awaitLog(t.Context())
+	log, err := s.awaitLog(t.Context(), nil)
 	require.Nil(t, log)
 	require.ErrorContains(t, err, "STREAM_REPLICAS: have 3, but no cluster")
 	require.ErrorContains(t, err, server.URL())

@@ -41,20 +41,17 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer endpoints.Close()
-	pool, err := s.connect(ctx, c.Workers+relayConnections)
-	if err != nil {
+	await := &command.Await{Logger: s.logger, Endpoints: endpoints}
+	pool, db, err := c.awaitDatabase(ctx, s, await)
+	if err != nil || pool == nil {
 		return err
 	}
 	defer pool.Close()
-	db, err := projection.Open(ctx, pool, postgres.Config{})
-	if err != nil {
-		return err
-	}
 	notices, err := c.notices(ctx, db, s, registry)
 	if err != nil {
 		return err
 	}
-	log, err := command.AwaitLog(ctx, s.NATS.Config("projector", s.Stream), s.logger)
+	log, err := command.AwaitLog(ctx, s.NATS.Config("projector", s.Stream), await)
 	if err != nil || log == nil {
 		return err
 	}
@@ -71,9 +68,6 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer stopWatching()
-	if err := c.warn(ctx, s, db); err != nil {
-		return err
-	}
 	endpoints.Started(append(append(notices.checks(), projection.Checks(monitor)...),
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
@@ -97,6 +91,28 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	err = group.Wait()
 	s.logger.InfoContext(ctx, "stopped")
 	return err
+}
+
+// awaitDatabase opens the database, for as long as it takes that to be there. No pool and no
+// error: ctx ended first.
+func (c *runCommand) awaitDatabase(ctx context.Context, s *session, await *command.Await) (pool *pgxpool.Pool, db *postgres.Database, err error) {
+	err = await.For(ctx, "the database", projection.Passes, func() error {
+		connected, err := s.connect(ctx, c.Workers+relayConnections)
+		if err != nil {
+			return err
+		}
+		opened, err := projection.Open(ctx, connected, postgres.Config{})
+		if err == nil {
+			err = c.warn(ctx, s, opened)
+		}
+		if err != nil {
+			connected.Close()
+			return err
+		}
+		pool, db = connected, opened
+		return nil
+	})
+	return pool, db, err
 }
 
 // warn says in one list what the database has to be and is not. Nothing is lost by it: events

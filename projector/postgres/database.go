@@ -33,6 +33,7 @@ type Config struct {
 	LockTimeout      time.Duration // of one statement; default 500 ms. Keep it below the server's deadlock_timeout
 	StatementTimeout time.Duration // default 60 s
 	IdleTimeout      time.Duration // within a transaction; default 60 s
+	LocksTimeout     time.Duration // from the first lock of a row of Delius to the commit; default 3 s
 	RetryMin         time.Duration // first pause of what is parked; default 1 s
 	RetryMax         time.Duration // longest pause; default 5 min
 	RebuildLease     time.Duration // after which a rebuild that does not renew it is another's; default 12 s
@@ -46,6 +47,7 @@ func (c *Config) setDefaults() {
 		{&c.LockTimeout, 500 * time.Millisecond},
 		{&c.StatementTimeout, time.Minute},
 		{&c.IdleTimeout, time.Minute},
+		{&c.LocksTimeout, 3 * time.Second},
 		{&c.RetryMin, time.Second},
 		{&c.RetryMax, 5 * time.Minute},
 		{&c.RebuildLease, 12 * time.Second},
@@ -126,7 +128,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 		return nil, fmt.Errorf("asking for schema projection: %w", tx.Translate(err))
 	}
 	if version == nil {
-		return nil, errors.New("schema projection is not there: run `projector migrate` first")
+		return nil, projector.Refuse(errors.New("schema projection is not there: run `projector migrate` first"))
 	}
 	for _, row := range []struct {
 		id    *int64
@@ -144,13 +146,13 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	} {
 		err := pool.QueryRow(ctx, row.query, row.value).Scan(row.id)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return nil, fmt.Errorf("Delius has no %s %s: its reference data is incomplete", row.what, row.value)
+			return nil, projector.Refuse(fmt.Errorf("Delius has no %s %s: its reference data is incomplete", row.what, row.value))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("looking up %s %s: %w", row.what, row.value, tx.Translate(err))
 		}
 	}
-	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout}}
+	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout, Locks: config.LocksTimeout}}
 	steps := &step.Steps{DB: db, Config: write.Config{Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax}}
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{

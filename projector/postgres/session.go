@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -41,12 +43,29 @@ var session = map[string]string{
 	"statement_timeout":                   "0",
 	"lock_timeout":                        "0",
 	"idle_in_transaction_session_timeout": "0",
+	// The server notices within half a minute that nobody is there any more.
+	"tcp_keepalives_idle":     "10",
+	"tcp_keepalives_interval": "5",
+	"tcp_keepalives_count":    "4",
 }
 
 // Settle makes connections of a configuration set for themselves whatever decides what they
 // read and write, instead of trusting role, database and server. It wins over options of the
-// URL.
-func Settle(config *pgx.ConnConfig) { maps.Copy(config.RuntimeParams, session) }
+// URL. Both ends notice that a connection is cut off, and one whose session cannot be used on
+// after an error is closed.
+func Settle(config *pgx.ConnConfig) {
+	maps.Copy(config.RuntimeParams, session)
+	guard(config)
+}
+
+func guard(config *pgx.ConnConfig) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	config.DialFunc = dial
+	closes := config.OnPgError
+	config.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool { return closes(conn, err) && tx.Sound(err) }
+}
 
 // Connect opens a database on settled sessions of its own; see [Settle].
 //
@@ -73,6 +92,7 @@ func Connect(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error)
 	for name := range session {
 		delete(shared.ConnConfig.RuntimeParams, name)
 	}
+	guard(shared.ConnConfig)
 	shared.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	shared.ConnConfig.StatementCacheCapacity = 0
 	return open(ctx, shared)
@@ -139,4 +159,23 @@ func local() string {
 		}
 	}
 	return b.String()
+}
+
+const (
+	connectTimeout = 5 * time.Second
+	// lostAfter is how long bytes may stay without an acknowledgement. It is long enough for a
+	// server that has to write a chunk of the stream to a slow disk before it reads on.
+	lostAfter = 30 * time.Second
+)
+
+var dialer = net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4}}
+
+// dial connects. Keep-alive notices a server that is gone while nothing is sent; what was sent
+// and nobody acknowledges needs a limit of its own.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := dialer.DialContext(ctx, network, address)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		boundUnacknowledged(tcp, lostAfter)
+	}
+	return conn, err
 }

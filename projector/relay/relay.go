@@ -47,10 +47,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"casdelius/projector/retry"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-
-	"casdelius/projector"
 )
 
 // Outbox is where notices are kept.
@@ -207,7 +207,7 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) every(ctx context.Context, pause time.Duration, do func(context.Context)) error {
 	for {
 		do(ctx)
-		if projector.Pause(ctx, pause) != nil {
+		if retry.Pause(ctx, pause) != nil {
 			return nil
 		}
 	}
@@ -245,7 +245,7 @@ func (r *Relay) send(ctx, work context.Context) error {
 	for unread, rested := 0, 0; ctx.Err() == nil; {
 		failed := r.failing()
 		if failed != rested {
-			if rested = failed; failed > 0 && projector.Pause(ctx, r.pause(failed-1)) != nil {
+			if rested = failed; failed > 0 && retry.Pause(ctx, r.pause(failed-1)) != nil {
 				return nil
 			}
 		}
@@ -257,7 +257,7 @@ func (r *Relay) send(ctx, work context.Context) error {
 		lease, err := r.outbox.Take(work, r.config.Holder, r.config.Lease, limit)
 		if err != nil {
 			r.config.Logger.WarnContext(ctx, "notices could not be taken: the next try follows", "error", err)
-			if projector.Pause(ctx, r.pause(unread)) != nil {
+			if retry.Pause(ctx, r.pause(unread)) != nil {
 				return nil
 			}
 			unread++
@@ -281,7 +281,7 @@ const together = 50 * time.Millisecond
 
 // idle waits until something may have been kept, or can be taken that was not before.
 func (r *Relay) idle(ctx context.Context) {
-	if projector.Pause(ctx, min(together, r.config.Poll)) != nil {
+	if retry.Pause(ctx, min(together, r.config.Poll)) != nil {
 		return
 	}
 	timer := time.NewTimer(r.config.Poll)
@@ -394,7 +394,7 @@ func (r *Relay) settle(ctx context.Context, lease *Lease, began time.Time, outco
 			return
 		}
 		r.config.Logger.WarnContext(ctx, "what came of notices could not be written down: if it cannot be soon, they are sent once more", "notices", len(outcomes), "error", err)
-		if projector.Pause(ctx, min(r.config.Pause<<min(attempt, 20), r.config.Lease/4)) != nil {
+		if retry.Pause(ctx, min(r.config.Pause<<min(attempt, 20), r.config.Lease/4)) != nil {
 			return
 		}
 	}

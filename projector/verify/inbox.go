@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"casdelius/projector"
+	"casdelius/projector/retry"
 	"casdelius/store"
 )
 
@@ -144,7 +145,7 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 	}
 	found, err := look()
 	for err == nil && v.anyYoung(found, s.messages) {
-		if err = projector.Pause(ctx, v.o.Grace/50); err == nil {
+		if err = retry.Pause(ctx, v.o.Grace/50); err == nil {
 			found, err = look()
 		}
 	}

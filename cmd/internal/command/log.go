@@ -3,46 +3,37 @@ package command
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"casdelius/store/jetstream"
 )
 
-const (
-	firstPause  = time.Second
-	longestWait = 30 * time.Second
-
-	// settingsPause is the time between two looks at the settings of NATS.
-	settingsPause = 5 * time.Minute
-)
+// settingsPause is the time between two looks at the settings of NATS.
+const settingsPause = 5 * time.Minute
 
 // AwaitLog connects to the log for a service, makes its streams and looks at their
 // settings, for as long as it takes NATS to be there; from then on the settings are
 // watched. Whatever else is wrong is final, as no waiting heals it: settings that lose
 // events above all. No log and no error: ctx ended first.
-func AwaitLog(ctx context.Context, config jetstream.Config, logger *slog.Logger) (*jetstream.Log, error) {
-	for pause := firstPause; ; pause = min(2*pause, longestWait) {
-		log, err := jetstream.Connect(ctx, config, logger)
-		if err == nil {
-			if err = log.Ensure(ctx); err == nil {
-				log.Watch(settingsPause)
-				return log, nil
-			}
-			_ = log.Close() // nothing was published
+func AwaitLog(ctx context.Context, config jetstream.Config, await *Await) (log *jetstream.Log, err error) {
+	err = await.For(ctx, "NATS", passes, func() error {
+		connected, err := jetstream.Connect(ctx, config, await.Logger)
+		if err != nil {
+			return err
 		}
-		if ctx.Err() != nil {
-			return nil, nil
+		if err := connected.Ensure(ctx); err != nil {
+			_ = connected.Close() // nothing was published
+			return err
 		}
-		var weak *jetstream.SettingsError
-		if errors.As(err, &weak) || !errors.Is(err, jetstream.ErrUnavailable) {
-			return nil, err
-		}
-		logger.WarnContext(ctx, "NATS cannot be used yet", "retry", pause, "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, nil
-		}
-	}
+		log = connected
+		log.Watch(settingsPause)
+		return nil
+	})
+	return log, err
+}
+
+// passes says of an error of the log whether it passes by itself.
+func passes(err error) bool {
+	var weak *jetstream.SettingsError
+	return !errors.As(err, &weak) && errors.Is(err, jetstream.ErrUnavailable)
 }

@@ -9,13 +9,17 @@ import (
 	"iter"
 	"net"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"casdelius/projector"
 	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 	"casdelius/store/jetstream"
 )
@@ -75,27 +79,48 @@ func (l Log) From(ctx context.Context, sequence uint64) (freshness.Message, erro
 func (l Log) Delivers(ctx context.Context) error { return l.stream.Delivers(ctx, Durable) }
 
 func translate(err error) error {
-	if errors.Is(err, jetstream.ErrUnavailable) {
+	var weak *jetstream.SettingsError
+	switch {
+	case errors.Is(err, jetstream.ErrUnavailable):
 		return fmt.Errorf("%w: %w", projector.ErrUnavailable, err)
+	case errors.As(err, &weak):
+		return projector.Refuse(err)
 	}
 	return err
 }
 
-// Connect opens the database with connections for a number of workers.
+// Connect opens the database with connections for a number of workers. All are opened anew
+// after one of them was found to be read-only: another server may be the primary now.
 func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database") // it may hold a password
+		return nil, projector.Refuse(errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database")) // it may hold a password
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
+	config.PingTimeout = pingTimeout
 	config.ConnConfig.Tracer = otelpgx.NewTracer()
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
+	var opened atomic.Pointer[pgxpool.Pool]
+	sound := config.ConnConfig.OnPgError
+	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		if pool := opened.Load(); pool != nil && err.Code == readOnly {
+			pool.Reset()
+		}
+		return sound(conn, err)
+	}
 	pool, err := postgres.Connect(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", nameOf(config), err)
+		return nil, fmt.Errorf("%s: %w", nameOf(config), tx.Explain(err))
 	}
+	opened.Store(pool)
 	return pool, nil
 }
+
+// pingTimeout bounds the look at a connection that was idle for a second before it is used again.
+const pingTimeout = 5 * time.Second
+
+// readOnly is the SQLSTATE of a session, or a server, that does not write.
+const readOnly = "25006"
 
 // nameOf names the database, and the variable that does, without the password.
 func nameOf(config *pgxpool.Config) string {
@@ -111,9 +136,19 @@ func Open(ctx context.Context, pool *pgxpool.Pool, config postgres.Config) (*pos
 	}
 	db, err := postgres.New(ctx, pool, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
+		return nil, fmt.Errorf("%s: %w", nameOf(pool.Config()), tx.Explain(err))
 	}
 	return db, nil
+}
+
+// missing is the error of a schema that is not there, or not as it has to be.
+func missing(format string, args ...any) error { return projector.Refuse(fmt.Errorf(format, args...)) }
+
+// Passes says of an error at the start whether the database can be waited for. What it refuses
+// is a mistake in the configuration, or a schema that is not there.
+func Passes(err error) bool {
+	fate, _ := tx.FateOf(err)
+	return fate == tx.Retry
 }
 
 // CheckSchemas says whether Delius's schema is there, and the projector's own at a version
@@ -121,10 +156,10 @@ func Open(ctx context.Context, pool *pgxpool.Pool, config postgres.Config) (*pos
 func CheckSchemas(ctx context.Context, pool *pgxpool.Pool) error {
 	var delius bool
 	if err := pool.QueryRow(ctx, "select to_regclass('delius.offender') is not null").Scan(&delius); err != nil {
-		return fmt.Errorf("%s: looking for schema delius: %w", nameOf(pool.Config()), err)
+		return fmt.Errorf("%s: looking for schema delius: %w", nameOf(pool.Config()), tx.Explain(err))
 	}
 	if !delius {
-		return fmt.Errorf("%s has no schema delius with Delius's tables: change the variable if this is another database; to try things out, `sandbox delius` makes a stand-in", nameOf(pool.Config()))
+		return missing("%s has no schema delius with Delius's tables: change the variable if this is another database; to try things out, `sandbox delius` makes a stand-in", nameOf(pool.Config()))
 	}
 	version, err := postgres.Version(ctx, pool)
 	needed := postgres.NeededVersion()
@@ -132,9 +167,9 @@ func CheckSchemas(ctx context.Context, pool *pgxpool.Pool) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
 	case version == 0:
-		return fmt.Errorf("%s has no schema projection: run `projector migrate` first", nameOf(pool.Config()))
+		return missing("%s has no schema projection: run `projector migrate` first", nameOf(pool.Config()))
 	case version < needed:
-		return fmt.Errorf("%s has schema projection at version %d, and this program needs %d: run `projector migrate` first", nameOf(pool.Config()), version, needed)
+		return missing("%s has schema projection at version %d, and this program needs %d: run `projector migrate` first", nameOf(pool.Config()), version, needed)
 	}
 	return nil
 }

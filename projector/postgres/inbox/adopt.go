@@ -61,26 +61,25 @@ func (i *Inbox) Events(ctx context.Context, after uint64) ([]store.Stored, error
 	return events, nil
 }
 
+// forgotten is how many sequences are forgotten at once.
+const forgotten = 10_000
+
 // Adopt implements verify.Adopter. What was applied of the events that are forgotten is known
-// to the ledger.
+// to the ledger. The last ones are forgotten first, so that what is left of an adoption that is
+// interrupted is the beginning of the stream still.
 func (i *Inbox) Adopt(ctx context.Context, stream projector.Stream, common uint64) error {
-	t, err := i.DB.Write(ctx, tx.Few+1)
+	for _, table := range []string{"applied", "other_sequence", "event"} {
+		for n := forgotten; n == forgotten; {
+			var err error
+			n, err = i.DB.Exec(ctx, "delete from projection."+table+" where sequence = any (array(select sequence from projection."+table+" where sequence > $1 order by sequence desc limit $2))", common, forgotten)
+			if err != nil {
+				return fmt.Errorf("forgetting what the inbox has beyond message %d: %w", common, err)
+			}
+		}
+	}
+	_, err := i.DB.Exec(ctx, "insert into projection.stream (created) values ($1) on conflict (one) do update set created = $1", stream.Created.UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return fmt.Errorf("adopting the stream: %w", err)
-	}
-	defer tx.Rollback(ctx, t)
-	var b pgx.Batch
-	b.Queue("set local statement_timeout = 0")
-	for _, table := range []string{"event", "other_sequence", "applied"} {
-		b.Queue("delete from projection."+table+" where sequence > $1", common)
-	}
-	b.Queue("insert into projection.stream (created) values ($1) on conflict (one) do update set created = $1", stream.Created.UTC().Truncate(time.Microsecond))
-	err = t.SendBatch(ctx, &b).Close()
-	if err == nil {
-		err = t.Commit(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("adopting the stream: %w", tx.Translate(err))
 	}
 	return nil
 }

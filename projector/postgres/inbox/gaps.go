@@ -39,12 +39,12 @@ func (i *Inbox) VerifyStream(ctx context.Context, last uint64, stream projector.
 	case err != nil:
 		return fmt.Errorf("reading which stream the inbox was filled from: %w", tx.Translate(err))
 	case !was.Equal(created):
-		return fmt.Errorf("the inbox was filled from a stream created at %s, this one was created at %s: "+
+		return projector.Refuse(fmt.Errorf("the inbox was filled from a stream created at %s, this one was created at %s: "+
 			"it is another stream. Connect to the old one; if this one was restored from a backup of it, `projector adopt-stream` compares them and goes on with this one",
-			was.UTC().Format(time.RFC3339Nano), created.Format(time.RFC3339Nano))
+			was.UTC().Format(time.RFC3339Nano), created.Format(time.RFC3339Nano)))
 	case last > stream.LastSequence:
-		return fmt.Errorf("the inbox has sequence %d, but the stream ends at %d: the stream has lost messages. "+
-			"Restore the stream from its backup; `projector adopt-stream` appends to it what only the inbox has", last, stream.LastSequence)
+		return projector.Refuse(fmt.Errorf("the inbox has sequence %d, but the stream ends at %d: the stream has lost messages. "+
+			"Restore the stream from its backup; `projector adopt-stream` appends to it what only the inbox has", last, stream.LastSequence))
 	}
 	return nil
 }

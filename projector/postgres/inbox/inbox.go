@@ -46,7 +46,7 @@ func (i *Inbox) inOne(ctx context.Context, messages []store.Stored, doing string
 	if len(messages) == 0 {
 		return nil
 	}
-	transaction, err := i.DB.Write(ctx, len(messages))
+	transaction, err := i.DB.Fill(ctx, len(messages))
 	if err != nil {
 		return err
 	}

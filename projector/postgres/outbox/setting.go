@@ -12,6 +12,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/postgres/tx"
+	"casdelius/projector/retry"
 )
 
 // Whoever writes address rows shares an advisory lock until the commit; whoever turns notices
@@ -48,7 +49,7 @@ func Keep(ctx context.Context, pool *pgxpool.Pool, on bool) (changed bool, err e
 		if err = tx.Translate(err); !errors.Is(err, projector.ErrRetry) {
 			break
 		}
-		if paused := projector.Pause(ctx, keepPause); paused != nil {
+		if paused := retry.Pause(ctx, keepPause); paused != nil {
 			return false, paused
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/postgres/tx"
+	"casdelius/projector/retry"
 )
 
 // renewals is how often a lease is renewed in its time.
@@ -31,7 +32,7 @@ func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now t
 	l := &rebuildLock{db: p.DB, lease: p.Lease}
 	at := projector.Bookmark{}
 	var tally []byte
-	t, err := p.DB.Write(ctx, 1)
+	t, err := p.DB.Fill(ctx, 1)
 	if err != nil {
 		return nil, at, fmt.Errorf("taking the rebuild lock: %w", err)
 	}
@@ -78,7 +79,7 @@ func (l *rebuildLock) keep() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
-		for projector.Pause(ctx, l.lease/renewals) == nil {
+		for retry.Pause(ctx, l.lease/renewals) == nil {
 			l.renew(ctx)
 		}
 	})

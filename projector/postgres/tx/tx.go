@@ -2,10 +2,13 @@
 // that suit what it reads, and with errors that say whether the same may simply be run
 // again.
 //
-// There are four kinds. [DB.Write] looks rows up by their keys and may write; nothing in it
-// waits for long. [DB.Look] sees everything as it was at one moment, locks nobody and writes
-// nothing. [DB.Scan] goes through whole tables for as long as that takes. [DB.WriteQueue] takes
-// from a queue.
+// There are five kinds. [DB.Write] looks rows of Delius up by their keys, locks and writes them:
+// it is over within a few seconds, whatever becomes of us, and the server sees to that.
+// [DB.Fill] writes what is the projector's own, however much that is. [DB.Look] sees everything
+// as it was at one moment, locks nobody and writes nothing. [DB.Scan] goes through whole tables
+// for as long as that takes. [DB.WriteQueue] takes from a queue.
+//
+// What an error means is decided in one place, [FateOf] and [Translate].
 package tx
 
 import (
@@ -22,6 +25,13 @@ type Limits struct {
 	Lock      time.Duration // of one statement's wait for a lock
 	Statement time.Duration
 	Idle      time.Duration // between two statements
+	Locks     time.Duration // from the first lock of a row of Delius to the commit, in place of the two before
+}
+
+// settings are the limits of a transaction.
+func (l *Limits) settings(statement, idle time.Duration) string {
+	return fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
+		l.Lock.Milliseconds(), statement.Milliseconds(), idle.Milliseconds())
 }
 
 // OfLimits are the settings that every transaction makes for itself.
@@ -72,42 +82,78 @@ func byKeys(n int) string {
 	return byMany
 }
 
-// Write begins a transaction that looks up so many keys and may write.
+// Write begins a transaction that looks up so many keys in Delius, locks and writes.
 func (db *DB) Write(ctx context.Context, keys int) (pgx.Tx, error) {
-	return db.begin(ctx, committed, byKeys(keys))
+	return db.begin(ctx, committed, byKeys(keys), func(version int, t *boundTx) string {
+		limits, client := db.Limits.locking(version)
+		t.deadline = time.Now().Add(client)
+		return limits
+	})
+}
+
+// Fill begins a transaction that writes so many entries of the projector's own. Others of ours
+// wait for these, so a process that is stopped in the middle has them for a few seconds only.
+func (db *DB) Fill(ctx context.Context, keys int) (pgx.Tx, error) {
+	return db.begin(ctx, committed, byKeys(keys), db.each(db.Limits.Locks))
 }
 
 // WriteQueue begins a transaction that takes from a queue, or writes down what came of what was
 // taken. A power cut may take its commit, so only what can be done twice belongs in it.
 func (db *DB) WriteQueue(ctx context.Context) (pgx.Tx, error) {
-	return db.begin(ctx, committed, byOrder)
+	return db.begin(ctx, committed, byOrder, db.each(db.Limits.Locks))
 }
 
 // Look begins a transaction that only looks, by so many keys.
 func (db *DB) Look(ctx context.Context, keys int) (pgx.Tx, error) {
-	return db.begin(ctx, snapshot, byKeys(keys))
+	return db.begin(ctx, snapshot, byKeys(keys), db.each(db.Limits.Idle))
 }
 
 // LookMany begins one that looks by many keys.
-func (db *DB) LookMany(ctx context.Context) (pgx.Tx, error) { return db.begin(ctx, snapshot, byMany) }
+func (db *DB) LookMany(ctx context.Context) (pgx.Tx, error) {
+	return db.begin(ctx, snapshot, byMany, db.each(db.Limits.Idle))
+}
 
 // Scan begins a transaction that goes through whole tables, in one process: whoever works
 // live beside it needs the others.
 func (db *DB) Scan(ctx context.Context) (pgx.Tx, error) {
-	return db.begin(ctx, snapshot, "set local statement_timeout = 0; set local max_parallel_workers_per_gather = 0")
+	return db.begin(ctx, snapshot, "set local max_parallel_workers_per_gather = 0",
+		func(int, *boundTx) string {
+			return db.Limits.settings(0, db.Limits.Idle)
+		})
 }
 
+// later is how much later than the server a client gives up a statement.
+const later = 10 * time.Second
+
+// each are the limits of a transaction of which every statement has its own.
+func (db *DB) each(idle time.Duration) limiter {
+	return func(_ int, t *boundTx) string {
+		t.each = db.Limits.Statement + later
+		return db.Limits.settings(db.Limits.Statement, idle)
+	}
+}
+
+// limiter gives the limits of a transaction on a server of a version, and sets the client's.
+type limiter func(version int, t *boundTx) (settings string)
+
 // begin starts a transaction with its settings in one round trip.
-func (db *DB) begin(ctx context.Context, begin, settings string) (pgx.Tx, error) {
-	limits := fmt.Sprintf("set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
-		db.Limits.Lock.Milliseconds(), db.Limits.Statement.Milliseconds(), db.Limits.Idle.Milliseconds())
-	tx, err := db.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin + "; " + limits + db.Session + "; " + settings})
-	return tx, Translate(err)
+func (db *DB) begin(ctx context.Context, begin, settings string, limits limiter) (pgx.Tx, error) {
+	conn, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return nil, Translate(err)
+	}
+	t := &boundTx{conn: conn}
+	query := begin + "; " + limits(versionOf(conn), t) + db.Session + "; " + settings
+	if t.Tx, err = conn.BeginTx(t.bound(ctx), pgx.TxOptions{BeginQuery: query}); err != nil {
+		t.end()
+		return nil, Translate(err)
+	}
+	return t, nil
 }
 
 // Exec runs one statement that writes, in a transaction of its own, and says how many rows.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int, err error) {
-	t, err := db.begin(ctx, committed, byMany)
+	t, err := db.Fill(ctx, Few+1)
 	if err != nil {
 		return 0, err
 	}

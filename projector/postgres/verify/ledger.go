@@ -102,7 +102,7 @@ func lost(ctx context.Context, transaction pgx.Tx, place verify.Place, selection
 
 // Forget implements verify.Ledger.
 func (l *Ledger) Forget(ctx context.Context, referrals []store.Referral) error {
-	transaction, err := l.DB.Write(ctx, len(referrals))
+	transaction, err := l.DB.Fill(ctx, len(referrals))
 	if err != nil {
 		return err
 	}

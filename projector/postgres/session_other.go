@@ -1,0 +1,11 @@
+//go:build !linux
+
+package postgres
+
+import (
+	"net"
+	"time"
+)
+
+// boundUnacknowledged leaves it to the system.
+func boundUnacknowledged(*net.TCPConn, time.Duration) {}
