@@ -29,7 +29,7 @@
 //
 // [Reconciler] is that step: the one way into Delius. Live projection, the sweep, a rebuild,
 // a repair and a dry run differ only in their [Selection]. A filler is the one way into the
-// inbox, and a retrier the one place where something is run again after a transient error.
+// inbox, and package retry the one place where something is run again after a transient error.
 // Each worker declares the few methods of the database that it calls; [Ports] puts them
 // together.
 //
@@ -69,9 +69,13 @@
 //
 // # What can go wrong
 //
-//   - A transient error (a lock timeout, a statement timeout, a lost connection, a deadlock):
-//     the step is run again. Nobody is parked, nothing is acknowledged. An unknown commit is
-//     harmless, because looking again changes nothing.
+//   - A transient error (a lock timeout, a lost connection, a deadlock): the step is run again.
+//     Nobody is parked, nothing is acknowledged. An unknown commit is harmless, because looking
+//     again changes nothing. What is unavailable is tried for as long as it takes; another such
+//     error may be one person's after all, so a batch that meets it ten times is tried one by
+//     one.
+//   - A step is too slow: it locks people for a few seconds at most, and the server ends it. Half
+//     of the batch is tried. Whoever is too slow alone, three times, has met an unexpected error.
 //   - A practitioner has locked or has just changed a row that is to be written, or has entered
 //     another address since: the person is deferred, and stays due.
 //   - A contact refers to something that Delius does not have yet: that contact is
@@ -84,5 +88,6 @@
 //     denied, by rights that were revoked for instance, the service is not healthy and says
 //     why.
 //   - The stream is another one than the inbox was filled from, or has lost messages:
-//     the projector stops and says so.
+//     the projector stops and says so. Nothing else ends it once it runs: errors that no retry
+//     heals are marked as [ErrRefused].
 package projector

@@ -23,7 +23,7 @@ type transient string
 func (t transient) Error() string { return string(t) }
 
 // Is makes it an ErrRetry.
-func (transient) Is(target error) bool { return target == ErrRetry } //nolint:errorlint // it is what errors.Is calls
+func (transient) Is(target error) bool { return target == ErrRetry }
 
 // ErrDenied marks an error of the role or the schema, which every step meets alike: a right
 // that is missing, a table that is not there.
@@ -42,7 +42,7 @@ type refusal struct{ error }
 func (r refusal) Unwrap() error { return r.error }
 
 // Is makes it an ErrRefused.
-func (refusal) Is(target error) bool { return target == ErrRefused } //nolint:errorlint // it is what errors.Is calls
+func (refusal) Is(target error) bool { return target == ErrRefused }
 
 func isTransient(err error) bool { return errors.Is(err, ErrRetry) }
 

@@ -123,7 +123,7 @@ func New(log Log, ports Ports, config Config) (*Projector, error) {
 		return nil, fmt.Errorf("projector configuration: %w", err)
 	}
 	metrics := newMetrics(config.Registry)
-	transient := retry.Retrier{First: config.Retry, Again: isTransient, Logger: config.Logger, Retried: metrics.retries, Troubles: &retry.Troubles{}}
+	transient := retry.Retrier{First: config.Retry, Transient: isTransient, Logger: config.Logger, Retried: metrics.retries, Troubles: &retry.Troubles{}}
 	service := transient.While(isNotRefused) // nothing else ends it once it runs
 	filling := filler{log: log, inbox: ports.Inbox, due: ports.Due, retry: transient, logger: config.Logger, metrics: metrics, notify: config.Received}
 	live := filling

@@ -101,7 +101,7 @@ func failover(t *testing.T) (w *world, standby *postgrestest.Cluster) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "casdelius-failover-")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // PostgreSQL's own user enters it
+	require.NoError(t, os.Chmod(dir, 0o755)) // PostgreSQL's own user enters it
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	making, err := postgrestest.Run(ctx, postgrestest.Options{Dir: first})
@@ -120,7 +120,7 @@ func failover(t *testing.T) (w *world, standby *postgrestest.Cluster) {
 	require.NoError(t, making.Stop())
 	copied, err := exec.Command("cp", "-a", first, second).CombinedOutput()
 	require.NoError(t, err, "%s", copied)
-	require.NoError(t, os.WriteFile(filepath.Join(second, "data", "standby.signal"), nil, 0o644)) //nolint:gosec // PostgreSQL's own user reads it
+	require.NoError(t, os.WriteFile(filepath.Join(second, "data", "standby.signal"), nil, 0o644))
 	primary := cluster(t, first)
 	w = &world{t: t, delius: postgrestest.Database{Delius: postgrestest.Delius{Pool: openPool(t, primary.URL("postgres"))}, URL: primary.URL("postgres")}}
 	w.db, err = postgres.New(ctx, w.delius.Pool, postgres.Config{})

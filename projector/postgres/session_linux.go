@@ -15,6 +15,6 @@ func boundUnacknowledged(conn *net.TCPConn, limit time.Duration) {
 		return // it is closed
 	}
 	_ = raw.Control(func(fd uintptr) { // where it cannot be set, it takes longer
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())) //nolint:gosec // a file descriptor
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds()))
 	})
 }

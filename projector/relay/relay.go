@@ -47,10 +47,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"casdelius/projector/retry"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+
+	"casdelius/projector/retry"
 )
 
 // Outbox is where notices are kept.

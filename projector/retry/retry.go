@@ -17,17 +17,17 @@ import (
 
 // Retrier runs again what met an error that passes.
 type Retrier struct {
-	First   time.Duration // the first pause, doubled with every attempt up to 30 times that
-	Again   func(error) bool
-	Logger  *slog.Logger
-	Retried prometheus.Counter
+	First     time.Duration // the first pause, doubled with every attempt up to 30 times that
+	Transient func(error) bool
+	Logger    *slog.Logger
+	Retried   prometheus.Counter
 
 	Troubles *Troubles // are kept of what is retried
 }
 
 // While is the retrier with another rule of what is run again.
-func (r Retrier) While(again func(error) bool) Retrier {
-	r.Again = again
+func (r Retrier) While(transient func(error) bool) Retrier {
+	r.Transient = transient
 	return r
 }
 
@@ -41,7 +41,7 @@ func (r Retrier) Do(ctx context.Context, doing string, f func() error) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !r.Again(err):
+		case !r.Transient(err):
 			return err
 		}
 		r.Retried.Inc()

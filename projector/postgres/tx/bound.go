@@ -51,7 +51,7 @@ func (t *boundTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Com
 
 // Query implements pgx.Tx.
 func (t *boundTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return t.Tx.Query(t.bound(ctx), sql, args...)
+	return t.Tx.Query(t.bound(ctx), sql, args...) //nolint:rowserrcheck // whoever asks checks it
 }
 
 // QueryRow implements pgx.Tx.

@@ -17,13 +17,13 @@ import (
 type Fate int
 
 const (
-	// Retry: run again, in growing pauses, on a new connection unless the old one is known to be
+	// Retry is to run it again, in growing pauses, on a new connection unless the old one is known to be
 	// sound. It is the fate of whatever nobody has thought of.
 	Retry Fate = iota
-	// Refuse: the configuration is wrong. At its start a program ends and says what to do; a
+	// Refuse is for a configuration that is wrong. At its start a program ends and says what to do; a
 	// service that runs waits, because it was right before, and is put right.
 	Refuse
-	// Park: what was sent cannot be written, whenever it is tried. Whoever it belongs to is put
+	// Park is for what cannot be written, whenever it is tried. Whoever it belongs to is put
 	// aside, and in nobody's way.
 	Park
 )
