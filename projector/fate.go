@@ -29,6 +29,10 @@ func (transient) Is(target error) bool { return target == ErrRetry }
 // that is missing, a table that is not there.
 var ErrDenied = errors.New("denied")
 
+// ErrOlder marks that a program with a newer fold has written. This one would undo that, so it
+// writes nothing: it stands back.
+var ErrOlder = errors.New("a newer fold has written")
+
 // ErrRefused marks what no retry heals, but only somebody who changes the configuration:
 // nothing else ends a service. [Refuse] makes one.
 var ErrRefused = errors.New("refused")
@@ -46,4 +50,5 @@ func (refusal) Is(target error) bool { return target == ErrRefused }
 
 func isTransient(err error) bool { return errors.Is(err, ErrRetry) }
 
-func isNotRefused(err error) bool { return !errors.Is(err, ErrRefused) }
+// isNotRefused says whether a service that runs goes on after an error.
+func isNotRefused(err error) bool { return !errors.Is(err, ErrRefused) && !errors.Is(err, ErrOlder) }

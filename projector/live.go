@@ -45,8 +45,30 @@ const (
 	longestLivePause = 2 // doublings of a millisecond
 )
 
-// Run projects until the context ends; see [Projector.Run].
+// Run projects until the context ends; see [Projector.Run]. While a newer fold has written it
+// stands back: what it has in hand goes to other projectors, and it waits.
 func (l *Live) Run(ctx context.Context) error {
+	for {
+		err := l.standBack(ctx)
+		if err == nil {
+			err = l.run(ctx)
+		}
+		if !errors.Is(err, ErrOlder) {
+			return nilIfStopped(ctx, err)
+		}
+	}
+}
+
+// standBack waits for as long as this program may not write; on hold it never does.
+func (l *Live) standBack(ctx context.Context) error {
+	if l.config.Hold {
+		return nil
+	}
+	waiting := l.retry.While(func(err error) bool { return errors.Is(err, ErrOlder) || isNotRefused(err) })
+	return waiting.Do(ctx, "waiting until this program may write", func() error { return l.reconciler.steps.MayWrite(ctx) })
+}
+
+func (l *Live) run(ctx context.Context) error {
 	follower, err := l.start(ctx)
 	if err != nil {
 		return nilIfStopped(ctx, err)

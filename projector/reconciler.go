@@ -133,7 +133,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		return report, nil
 	case ctx.Err() != nil:
 		return report, context.Cause(ctx)
-	case errors.Is(err, ErrRebuildRunning):
+	case errors.Is(err, ErrRebuildRunning), errors.Is(err, ErrOlder):
 		return report, err
 	case len(selection.Referrals) > 1 && errors.Is(err, ErrTooSlow):
 		r.logger.WarnContext(ctx, "too slow: reconciling half as many at once", "referrals", len(selection.Referrals), "error", err)

@@ -83,6 +83,8 @@ type Inserted struct {
 type Steps interface {
 	// Begin begins a step over the people of the selection's referrals.
 	Begin(ctx context.Context, selection Selection) (Step, error)
+	// MayWrite is [ErrOlder] while a newer fold than this program's has written.
+	MayWrite(ctx context.Context) error
 }
 
 // Step is one transaction over a batch of people: they are locked until it ends. It keeps

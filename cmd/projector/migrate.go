@@ -11,12 +11,14 @@ import (
 
 	"casdelius/cmd/internal/projection"
 	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/outbox"
 	"casdelius/store/jetstream"
 )
 
 type migrateCommand struct {
-	Notices string `placeholder:"on|off" help:"Whether notices of address rows are kept from now on, and sent by projector run; off at first. Left as it is where this is not given."`
+	AllowOlder bool   `help:"Let a program with an older fold write again: to go back to an older version, once every newer one is stopped."`
+	Notices    string `placeholder:"on|off" help:"Whether notices of address rows are kept from now on, and sent by projector run; off at first. Left as it is where this is not given."`
 }
 
 // Help implements kong.HelpProvider.
@@ -25,10 +27,13 @@ func (migrateCommand) Help() string {
 
 Where NATS can be reached, a consumer of the stream that an older version has made gets the settings of this one; nothing else ever changes it.
 
+A program whose fold is older than the one that has written stands back, so that in a rolling deployment neither undoes what the other has written. --allow-older is for going back on purpose, with the older program or the newer one. Stop every newer one first: the next write of one would shut the older out again.
+
 Examples:
   projector migrate
   projector migrate --notices=on
-  projector migrate --notices=off`
+  projector migrate --notices=off
+  projector migrate --allow-older`
 }
 
 // Faults names what is wrong with the options.
@@ -55,19 +60,32 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := postgres.Migrate(ctx, pool); err != nil {
+	newer := before > postgres.NeededVersion()
+	if !newer || !c.AllowOlder { // a newer program's tables are left as they are
+		err = postgres.Migrate(ctx, pool)
+	}
+	if err != nil {
 		return err
 	}
 	after, err := postgres.Version(ctx, pool)
 	switch {
 	case err != nil:
 		return err
+	case newer:
+		fmt.Fprintf(s.stdout, "schema projection is at version %d, newer than this program's %d: nothing was done\n", after, postgres.NeededVersion())
 	case before == after:
 		fmt.Fprintf(s.stdout, "schema projection is at version %d already: nothing was done\n", after)
 	case before == 0:
 		fmt.Fprintf(s.stdout, "schema projection was made, at version %d; Delius's own tables were not touched\n", after)
 	default:
 		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
+	}
+	if c.AllowOlder {
+		was, err := foldversion.AllowOlder(ctx, pool)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "the fold version was %d: the next program that writes sets it anew, an older one too\n", was)
 	}
 	if c.Notices != "" {
 		if err := c.turn(ctx, s, pool); err != nil {

@@ -82,6 +82,12 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}},
 		service.Check{Name: "projection", Serving: true, Run: p.Healthy},
+		service.Check{Name: "foldVersion", Serving: true, Run: func(ctx context.Context) error {
+			if c.Hold {
+				return nil // writes nothing
+			}
+			return db.MayWrite(ctx)
+		}},
 	)...)
 	s.logger.InfoContext(ctx, "started", "hold", c.Hold, "http", endpoints.Address())
 	group, running := errgroup.WithContext(ctx)

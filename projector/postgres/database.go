@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/tern/v2/migrate"
 
 	"casdelius/projector"
+	"casdelius/projector/delius"
+	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/inbox"
 	"casdelius/projector/postgres/lists"
 	"casdelius/projector/postgres/outbox"
@@ -37,6 +39,7 @@ type Config struct {
 	RetryMin         time.Duration // first pause of what is parked; default 1 s
 	RetryMax         time.Duration // longest pause; default 5 min
 	RebuildLease     time.Duration // after which a rebuild that does not renew it is another's; default 12 s
+	FoldVersion      int           // default [delius.FoldVersion]; another one for tests of two programs at once
 }
 
 func (c *Config) setDefaults() {
@@ -55,6 +58,9 @@ func (c *Config) setDefaults() {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
+	}
+	if c.FoldVersion == 0 {
+		c.FoldVersion = delius.FoldVersion
 	}
 }
 
@@ -153,7 +159,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 		}
 	}
 	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout, Locks: config.LocksTimeout}}
-	steps := &step.Steps{DB: db, Config: write.Config{Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax}}
+	steps := &step.Steps{DB: db, Config: write.Config{
+		Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax, Fold: foldversion.Guard{DB: db, Mine: config.FoldVersion},
+	}}
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},

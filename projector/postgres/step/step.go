@@ -60,6 +60,9 @@ func (s *Steps) Begin(ctx context.Context, selection projector.Selection) (proje
 	return s.Open(ctx, selection)
 }
 
+// MayWrite implements projector.Steps.
+func (s *Steps) MayWrite(ctx context.Context) error { return s.Config.Fold.MayWrite(ctx) }
+
 // Open begins a step: it finds the people of the selected referrals, locks them, and reads
 // their histories. Every offender that any event of a referral ever named is locked, so that
 // a referral whose owner has changed is locked on both.

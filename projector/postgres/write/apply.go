@@ -35,13 +35,15 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 )
 
-// Apply writes decisions in the transaction of a step and commits it, with a fixed number of
+// Apply writes decisions in the transaction of a step and commits it, unless a newer fold than
+// this program's has written; see package foldversion. It does so with a fixed number of
 // statements, however many people. Rows and ledger entries are written in one order
 // everywhere, that of their keys, so that two projectors never wait for each other in a
 // circle. What was decided is not changed: the numbers of new rows are in what comes back.
@@ -61,7 +63,8 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 		return projector.Applied{}, fmt.Errorf("drawing row numbers: %w", tx.Translate(err))
 	}
 	if err := w.send(ctx); err != nil {
-		return projector.Applied{}, fmt.Errorf("writing %d people: %w", len(kept), tx.Translate(err))
+		tx.Rollback(ctx, transaction)
+		return projector.Applied{}, fmt.Errorf("writing %d people: %w", len(kept), tx.Translate(config.Fold.Settle(ctx, err)))
 	}
 	if err := transaction.Commit(ctx); err != nil {
 		return projector.Applied{}, fmt.Errorf("committing %d people: %w", len(kept), tx.Translate(err))
@@ -72,7 +75,8 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 // Config is what every write needs.
 type Config struct {
 	Fixed              rows.Fixed
-	RetryMin, RetryMax time.Duration // pauses of what is parked
+	RetryMin, RetryMax time.Duration // pauses of what is parked, and of people who fail
+	Fold               foldversion.Guard
 }
 
 // writer is everything that a step writes, collected from its people. Rows and entries are
@@ -307,6 +311,7 @@ func draw(b *pgx.Batch, sequence string, n int, drawn func(i int, id int64)) {
 // send writes everything in one round trip.
 func (w *writer) send(ctx context.Context) error {
 	var b pgx.Batch
+	w.config.Fold.Queue(&b) // before any row is written: see there
 	// Rows are found by their numbers whatever the plan, and foreign keys are checked with
 	// plans that are worth keeping.
 	b.Queue("set local plan_cache_mode = force_generic_plan")
