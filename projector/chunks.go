@@ -235,7 +235,10 @@ func (r *Rebuilder) resize(people int, took time.Duration) {
 // unfinished are the referrals of people whose history lacks events, and those that
 // met an unexpected error.
 func unfinished(report *Report) []store.Referral {
-	referrals := slices.Clone(report.Failed)
+	var referrals []store.Referral
+	for _, f := range report.Failed {
+		referrals = append(referrals, f.Referral)
+	}
 	for i := range report.People {
 		if len(report.People[i].Outcome.Lost) > 0 {
 			referrals = append(referrals, report.People[i].Person.Referrals...)

@@ -84,7 +84,7 @@
 //   - The history lacks an event that the ledger was folded from: nothing is written for
 //     that person, who stays due, and the search for gaps begins at once.
 //   - An unexpected error in a batch: its referrals are reconciled one by one. Whoever
-//     meets it alone stays due, and is left alone for a pause that grows. While every step is
+//     meets it alone stays due, is listed as failing, and is left alone for a pause that grows. While every step is
 //     denied, by rights that were revoked for instance, the service is not healthy and says
 //     why.
 //   - A projector with a newer fold has written: this one stands back, and waits.

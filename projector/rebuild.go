@@ -55,7 +55,7 @@ type Tally struct {
 
 	Left   int // referrals whose people somebody else had in hand: left due
 	Lost   int // people whose history lacks events
-	Failed []store.Referral
+	Failed []Failure
 }
 
 // add counts what a reconcile came to.

@@ -17,12 +17,12 @@ import (
 // Report is what a reconcile came to.
 type Report struct {
 	Applied
-	Looked  int              // people looked at
-	Events  int              // that their histories hold
-	Plan    []Decision       // of a dry run: what would be written
-	Failed  []store.Referral // whose people met an unexpected error; they stay due
-	Lost    int              // people whose history lacks events
-	Changes int              // rows written, or to be written
+	Looked  int        // people looked at
+	Events  int        // that their histories hold
+	Plan    []Decision // of a dry run: what would be written
+	Failed  []Failure  // they stay due
+	Lost    int        // people whose history lacks events
+	Changes int        // rows written, or to be written
 }
 
 // add adds what another reconcile came to.
@@ -263,14 +263,19 @@ func (r *Reconciler) split(ctx context.Context, selection Selection, size int) (
 	return all, nil
 }
 
-// failed reports a referral that cannot be reconciled: it stays due, and is left
-// alone for a pause that grows.
+// failed reports a referral whose person met an error alone, whatever that is: it stays due,
+// and is left alone for a pause that grows. It is kept, but for an error that everybody meets
+// alike; where it cannot be, the process remembers it.
 func (r *Reconciler) failed(ctx context.Context, selection Selection, err error) (Report, error) {
 	r.metrics.failures.Inc()
 	r.deny(err)
-	r.pauses.fail(selection.Referrals, r.now())
-	r.logger.ErrorContext(ctx, "a referral cannot be reconciled: it stays due", "referral", selection.Referrals[0].String(), "error", err)
-	return Report{Failed: selection.Referrals}, nil
+	referral, keep := selection.Referrals[0], !selection.DryRun && !errors.Is(err, ErrDenied)
+	failure, unkept := r.steps.Fail(ctx, referral, err, keep, r.now())
+	if !keep || unkept != nil {
+		r.pauses.fail(selection.Referrals, r.now())
+	}
+	r.logger.ErrorContext(ctx, "a referral cannot be reconciled: it stays due", "referral", referral.String(), "error", errors.Join(err, unkept))
+	return Report{Failed: []Failure{failure}}, nil
 }
 
 // reconcileUntilFree reconciles the people of referrals, and asks again for those whom
@@ -306,8 +311,8 @@ func without(referrals []store.Referral, r *Report) []store.Referral {
 			}
 		}
 	}
-	for _, referral := range r.Failed {
-		seen[referral] = true
+	for _, f := range r.Failed {
+		seen[f.Referral] = true
 	}
 	return slices.DeleteFunc(slices.Clone(referrals), func(referral store.Referral) bool { return seen[referral] })
 }

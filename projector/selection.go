@@ -79,12 +79,22 @@ type Inserted struct {
 	ID      int64
 }
 
+// Failure is a referral whose person met an unexpected error.
+type Failure struct {
+	Referral store.Referral
+	Problem  string // the error, without what it says of anybody
+}
+
 // Steps begins steps.
 type Steps interface {
 	// Begin begins a step over the people of the selection's referrals.
 	Begin(ctx context.Context, selection Selection) (Step, error)
 	// MayWrite is [ErrOlder] while a newer fold than this program's has written.
 	MayWrite(ctx context.Context) error
+	// Fail tells what may be told of an unexpected error that a referral's person met alone. If
+	// it is to be kept, the referral is left alone for a pause that grows, until a step of that
+	// person commits.
+	Fail(ctx context.Context, referral store.Referral, err error, keep bool, now time.Time) (Failure, error)
 }
 
 // Step is one transaction over a batch of people: they are locked until it ends. It keeps

@@ -20,8 +20,9 @@ import (
 // newer is the database as a program with the next fold opens it.
 func (r *rig) newer(t *testing.T) *postgres.Database {
 	t.Helper()
-	db, err := postgres.New(ctx, r.delius.Pool, postgres.Config{RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond,
-		LockTimeout: time.Minute, FoldVersion: delius.FoldVersion + 1})
+	db, err := postgres.New(ctx, r.delius.Pool, postgres.Config{
+		RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond, LockTimeout: time.Minute, FoldVersion: delius.FoldVersion + 1,
+	})
 	require.NoError(t, err)
 	return db
 }
@@ -88,8 +89,7 @@ func TestOnlyAWriteRaisesTheFoldVersion(t *testing.T) {
 	newer := r.newer(t)
 	require.NoError(t, newer.MayWrite(ctx))
 	require.NoError(t, projectOn(t, r, newer, true))
-	p := projectorOn(t, r.stream, newer, false)
-	_, err := p.Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{DryRun: true}})
+	_, err := projectorOn(t, r.stream, newer, false).Rebuild(ctx, projector.Rebuild{Selection: projector.Selection{DryRun: true}})
 	require.NoError(t, err)
 	_, err = newer.ReferralHistory(ctx, booking(1))
 	require.NoError(t, err)
@@ -97,7 +97,8 @@ func TestOnlyAWriteRaisesTheFoldVersion(t *testing.T) {
 	running, stop := context.WithCancel(ctx)
 	log := &quiet{stream: r.stream, replay: r.stream.messages, acked: make(chan struct{}, 1)}
 	ended := make(chan error, 1)
-	go func() { ended <- projectorOn(t, log, newer, true).Run(running) }()
+	p := projectorOn(t, log, newer, true)
+	go func() { ended <- p.Run(running) }()
 	<-log.acked
 	stop()
 	require.NoError(t, <-ended)
@@ -216,7 +217,8 @@ func TestAnOlderProjectorStandsBackAndGoesOnWhenItMay(t *testing.T) {
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- projectorOn(t, log, r.db, false).Run(running) }()
+	p := projectorOn(t, log, r.db, false)
+	go func() { ended <- p.Run(running) }()
 	<-log.followed
 	comes(1)
 	require.Eventually(t, func() bool { return r.contacts(t) == 1 }, time.Minute, time.Millisecond)

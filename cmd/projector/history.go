@@ -51,16 +51,38 @@ func (c *historyCommand) Run(ctx context.Context, s *session) error {
 		} else {
 			h.History, err = db.ReferralHistory(ctx, referral)
 		}
-		switch {
-		case err != nil:
-			return err
-		case c.AsOf != "":
-			return c.asOf(s, h, upTo)
-		case c.Explain != "":
-			return c.explain(s, h)
+		if err == nil {
+			err = c.show(s, h, upTo)
 		}
-		return c.timeline(s, h)
+		if err == nil && len(h.Unseen) > 0 {
+			return fmt.Errorf("%s could not be looked at; what they say is left out", count(len(h.Unseen), "referral"))
+		}
+		return err
 	})
+}
+
+// show shows what was asked for, and first who fails.
+func (c *historyCommand) show(s *session, h historyView, upTo time.Time) error {
+	out := s.stdout
+	if c.JSON {
+		out = s.stderr
+	}
+	for _, f := range h.Failing {
+		next := nextTry(f.NextTry, time.Now())
+		fmt.Fprintf(out, "failing  referral %s since %s, %s, next %s: %s\n", f.Referral, london(f.Since), tries(f.Tries), next, f.Problem)
+	}
+	for _, f := range h.Unseen {
+		fmt.Fprintf(out, "unseen   referral %s: %s\n", f.Referral, f.Problem)
+	}
+	switch {
+	case len(h.Events) == 0:
+		return nil
+	case c.AsOf != "":
+		return c.asOf(s, h, upTo)
+	case c.Explain != "":
+		return c.explain(s, h)
+	}
+	return c.timeline(s, h)
 }
 
 func (c *historyCommand) timeline(s *session, h historyView) error {

@@ -31,7 +31,7 @@ type parkedListCommand struct {
 
 // Help implements kong.HelpProvider.
 func (parkedListCommand) Help() string {
-	return `Contacts and addresses are retried by themselves. Events that cannot be used are not: their details never change.
+	return `Contacts and addresses are retried by themselves. Events that cannot be used are not: their details never change. A referral is failing where looking at its person, or writing, met an unexpected error; it is tried again with growing pauses, and the log has the error.
 
 Examples:
   projector parked
@@ -77,6 +77,8 @@ func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
 			what = fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
 		case "address":
 			what = "address of " + p.URN
+		case "referral":
+			what = "referral " + p.Referral.String()
 		}
 		next := "never"
 		if !p.RetryAt.IsZero() {
@@ -86,7 +88,7 @@ func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
 	}
 	err := table.Flush()
 	fmt.Fprintf(s.stdout, "\n%d parked. What to do:\n", len(list))
-	for _, cause := range delius.Causes() {
+	for _, cause := range inspect.Causes() {
 		if n := causes[cause]; n > 0 {
 			fmt.Fprintf(s.stdout, "  %-22s  %3d  %s\n", cause, n, cause.Remedy())
 		}
@@ -141,9 +143,9 @@ func parkedSelection(crn, cause string) (who projector.Selection, of delius.Caus
 		return who, "", err
 	}
 	of = delius.Cause(cause)
-	if cause != "" && !slices.Contains(delius.Causes(), of) {
-		names := make([]string, len(delius.Causes()))
-		for i, known := range delius.Causes() {
+	if cause != "" && !slices.Contains(inspect.Causes(), of) {
+		names := make([]string, len(inspect.Causes()))
+		for i, known := range inspect.Causes() {
 			names[i] = string(known)
 		}
 		return who, "", fmt.Errorf("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))

@@ -61,7 +61,8 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	case err != nil:
 		return err
 	case len(tally.Failed) > 0:
-		return fmt.Errorf("%d referrals could not be planned, %s the first; the log says why", len(tally.Failed), tally.Failed[0])
+		s.sayFailed(tally.Failed)
+		return fmt.Errorf("%s could not be looked at; everyone else was, and the log says why", count(len(tally.Failed), "referral"))
 	case tally.Rows > 0:
 		return command.Outcome(service.ExitChanges)
 	}

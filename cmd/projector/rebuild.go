@@ -155,12 +155,25 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally, began *time.Time
 		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair forgets events that the stream has lost.\n", t.Lost)
 	}
 	if n := len(t.Failed); n > 0 {
-		return fmt.Errorf("%d referrals could not be rebuilt and stay due, %s the first; the log says why", n, t.Failed[0])
+		s.sayFailed(t.Failed)
+		return fmt.Errorf("%s could not be rebuilt and stay due; everyone else is done, and the log says why", count(n, "referral"))
 	}
 	if t.Lost > 0 {
 		return errors.New("not everyone could be rebuilt")
 	}
 	return nil
+}
+
+// sayFailed says which referrals could not be looked at.
+func (s *session) sayFailed(failed []projector.Failure) {
+	const most = 50
+	for i, f := range failed {
+		if i == most {
+			fmt.Fprintf(s.stderr, "and %d more\n", len(failed)-most)
+			return
+		}
+		fmt.Fprintf(s.stderr, "failing  referral %s: %s\n", f.Referral, f.Problem)
+	}
 }
 
 // asides lists what is no change, but worth knowing.

@@ -96,6 +96,13 @@ func london(t time.Time) string {
 	return t.In(store.London()).Format(time.DateTime)
 }
 
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
+}
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -74,6 +74,10 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	if flushed := out.Flush(); err == nil {
 		err = flushed
 	}
+	if err == nil && len(verdict.Unseen) > 0 {
+		sayUnseen(s.stderr, verdict.Unseen)
+		return fmt.Errorf("%d rows, messages or referrals could not be looked at; everything else was", len(verdict.Unseen))
+	}
 	if err == nil && verdict.Left > 0 {
 		return command.Outcome(service.ExitChanges)
 	}
@@ -95,6 +99,20 @@ func (c *verifyCommand) show(out io.Writer, what string, f *verify.Finding) erro
 		}
 	}
 	return err
+}
+
+// sayUnseen says what could not be looked at.
+func sayUnseen(w io.Writer, unseen []verify.Unseen) {
+	for _, u := range unseen {
+		what := fmt.Sprintf("message %d", u.Sequence)
+		switch {
+		case u.Row != 0:
+			what = fmt.Sprintf("%s %d", u.Place, u.Row)
+		case u.Sequence == 0:
+			what = "referral " + u.Referral.String()
+		}
+		fmt.Fprintf(w, "unseen   %s: %s\n", what, u.Problem)
+	}
 }
 
 // sentence says what was found to a person.

@@ -95,6 +95,10 @@ const (
 	ContactTypeNotFound Cause = "contact-type-not-found"
 )
 
+// Failing is listed with what is parked, and is no outcome: looking at the person, or writing,
+// met an unexpected error.
+const Failing Cause = "failing"
+
 // Retried says whether time can heal the cause. A detail never changes.
 func (c Cause) Retried() bool { return c != BadDetail && c != BadAddress }
 

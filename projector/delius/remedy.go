@@ -30,6 +30,8 @@ func (c Cause) Remedy() string {
 		return "add the provider's team to Delius"
 	case StaffNotFound:
 		return "add the member of staff to Delius, or have CAS correct the recorder's code"
+	case Failing:
+		return "look for the referral in the log, which has the whole error, and report it; it is tried again by itself"
 	case ContactTypeNotFound:
 		return "add the contact type to Delius's reference data"
 	}

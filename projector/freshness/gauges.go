@@ -22,12 +22,14 @@ var (
 	conflicts       = gauge("conflicts", "Conflicts that are kept.")
 	unknown         = gauge("unknown_type_events", "Events of types that have no effect.")
 	parked          = gauge("parked", "What is parked, by cause.", "cause")
+	failing         = gauge("failing", "Referrals whose people met an unexpected error, and are tried again.")
+	failingAge      = gauge("failing_oldest_seconds", "For how long the one that fails longest has; 0 if none does.")
 	parkedAge       = gauge("parked_oldest_seconds", "Age of the oldest that is parked, by cause.", "cause")
 )
 
 // Describe implements [prometheus.Collector].
 func (m *Monitor) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{oldestUnapplied, measured, streamBytes, streamLeft, due, oldestDue, conflicts, unknown, parked, parkedAge} {
+	for _, d := range []*prometheus.Desc{oldestUnapplied, measured, streamBytes, streamLeft, due, oldestDue, conflicts, unknown, failing, failingAge, parked, parkedAge} {
 		to <- d
 	}
 }
@@ -55,6 +57,8 @@ func (m *Monitor) Collect(to chan<- prometheus.Metric) {
 	set(oldestDue, age(backlog.OldestDue, now))
 	set(conflicts, float64(backlog.Conflicts))
 	set(unknown, float64(backlog.Unknown))
+	set(failing, float64(backlog.Failing.Count))
+	set(failingAge, age(backlog.Failing.Since, now))
 	for _, cause := range delius.Causes() {
 		p := backlog.Parked[string(cause)]
 		set(parked, float64(p.Count), string(cause))

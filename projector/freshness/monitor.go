@@ -49,6 +49,7 @@ type Backlog struct {
 	Conflicts int                    // ever recorded
 	Unknown   int                    // events of types that have no effect
 	Parked    map[string]ParkedCount // by cause
+	Failing   ParkedCount            // referrals whose people met an unexpected error
 }
 
 // ParkedCount is what is parked for one cause.

@@ -27,6 +27,8 @@ type History struct {
 	Outcome   delius.Outcome // what a look now would decide
 	Due       bool           // that look is yet to come
 	Conflicts []Conflict
+	Failing   []Failing // of its referrals: looking at them, or writing, met an unexpected error
+	Unseen    []Failing // referrals that could not be looked at; what they say is left out
 }
 
 // Recorded is an event and the times at which it passed. Its Received is when it was

@@ -45,9 +45,11 @@ type Parked struct {
 	RetryAt time.Time // zero if it is not tried again
 }
 
-// Kind is what is parked: a contact, an address or an event.
+// Kind is what is parked: a contact, an address or an event; or a referral that fails.
 func (p *Parked) Kind() string {
 	switch {
+	case p.Cause == delius.Failing:
+		return "referral"
 	case len(p.Events) > 0:
 		return "event"
 	case p.Address:
@@ -61,7 +63,7 @@ type ParkedLine struct {
 	CRN      store.CRN    `json:"crn,omitempty"`
 	NOMS     store.NOMS   `json:"noms,omitempty"`
 	Referral string       `json:"referral"`
-	Kind     string       `json:"kind"` // contact, address or event
+	Kind     string       `json:"kind"` // contact, address, event or referral
 	URN      string       `json:"urn"`
 	Event    *Event       `json:"event,omitempty"`
 	Cause    delius.Cause `json:"cause"`
@@ -84,3 +86,23 @@ func (p *Parked) Line(now time.Time) ParkedLine {
 	}
 	return line
 }
+
+// Failing is a referral whose person met an unexpected error.
+type Failing struct {
+	Referral store.Referral
+	Problem  string // the last error, without what it says of anybody
+	Since    time.Time
+	Tries    int
+	NextTry  time.Time
+}
+
+// Parked is how it is listed with what is parked.
+func (f *Failing) Parked() Parked {
+	return Parked{
+		Parked: delius.Parked{Cause: delius.Failing, Referral: f.Referral, Problem: f.Problem},
+		Since:  f.Since.UTC(), Tries: f.Tries, RetryAt: f.NextTry.UTC(),
+	}
+}
+
+// Causes are all that things are listed for with what is parked.
+func Causes() []delius.Cause { return append(delius.Causes(), delius.Failing) }

@@ -49,6 +49,7 @@ type VerdictLine struct {
 	Edited    int    `json:"edited"`
 	Damaged   int    `json:"damaged"`
 	Left      int    `json:"left"`
+	Unseen    int    `json:"unseen,omitempty"`
 }
 
 // FindingOf tells of a finding; what is "finding", or "left" for damage that a repair left.
@@ -83,5 +84,5 @@ func FindingOf(what string, f *verify.Finding) FindingLine {
 
 // VerdictOf tells what a verification came to.
 func VerdictOf(v verify.Verdict) VerdictLine {
-	return VerdictLine{"total", v.Messages, v.Contacts, v.Addresses, v.Edited, v.Damaged, v.Left}
+	return VerdictLine{"total", v.Messages, v.Contacts, v.Addresses, v.Edited, v.Damaged, v.Left, len(v.Unseen)}
 }

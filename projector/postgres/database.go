@@ -14,6 +14,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/failing"
 	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/inbox"
 	"casdelius/projector/postgres/lists"
@@ -159,13 +160,14 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 		}
 	}
 	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout, Locks: config.LocksTimeout}}
-	steps := &step.Steps{DB: db, Config: write.Config{
+	fails := &failing.Failing{DB: db, Min: config.RetryMin, Max: config.RetryMax}
+	steps := &step.Steps{DB: db, Failing: fails, Config: write.Config{
 		Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax, Fold: foldversion.Guard{DB: db, Mine: config.FoldVersion},
 	}}
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
-		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder}, Outbox: &outbox.Outbox{DB: db}, pool: pool,
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails}, Outbox: &outbox.Outbox{DB: db}, pool: pool,
 	}, nil
 }
 
@@ -189,5 +191,6 @@ func (db *Database) Ports() projector.Ports {
 
 // Verifier makes a verification of what a projector on this database projects.
 func (db *Database) Verifier(log check.Log, p *projector.Projector, v check.Verification) *check.Verifier {
+	v.Problem = failing.Problem
 	return check.New(check.Ports{Log: log, Inbox: db.Inbox, Mender: db.Inbox, Finder: db.People, Ledger: db.Ledger, Reconciler: p}, v)
 }

@@ -13,6 +13,7 @@
 //	conflict, parked        values that events replaced; what waits, with its cause
 //	outbox                  what others are to be told of address rows, or were in the last days
 //	notices                 whether that is kept at all
+//	failing                 who met an unexpected error, and when they are tried again
 //	fold                    the version of the fold that has written last
 //	rebuild                 how far the rebuild of everyone has come, and who runs it
 //	stream                  which stream the inbox was filled from
@@ -29,6 +30,7 @@
 //	people   who there is to reconcile, whose a referral may be, the rebuild lock
 //	step     the transaction of a step: select, lock, load, hand over to write
 //	write    the one writer of Delius: lock rows, write, ledger, fingerprints, audit
+//	failing  who met an unexpected error
 //	foldversion  which of two programs with different folds may write
 //	outbox   the notices that package write keeps: taking, settling, forgetting them
 //	verify   the ledger held against Delius and the inbox

@@ -149,6 +149,9 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 			found, err = look()
 		}
 	}
+	if unexpected(ctx, err) {
+		return v.halve(ctx, s, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -165,6 +168,21 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 		}
 	}
 	return v.leave(found)
+}
+
+// halve verifies the halves of a stretch that cannot be looked at, until the message is found
+// that is why.
+func (v *Verifier) halve(ctx context.Context, s stretch, err error) error {
+	if s.From == s.To {
+		v.verdict.Unseen = append(v.verdict.Unseen, Unseen{Place: InInbox, Sequence: s.From, Problem: v.o.Problem(err)})
+		return nil
+	}
+	middle := s.From + (s.To-s.From)/2
+	at, _ := slices.BinarySearchFunc(s.messages, middle+1, func(m store.Stored, sequence uint64) int { return cmp.Compare(m.Sequence, sequence) })
+	if err := v.stretch(ctx, stretch{projector.Range{From: s.From, To: middle}, s.messages[:at]}); err != nil {
+		return err
+	}
+	return v.stretch(ctx, stretch{projector.Range{From: middle + 1, To: s.To}, s.messages[at:]})
 }
 
 // anyYoung says whether a message is missing that the log took only just now.

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -23,6 +24,9 @@ type Verification struct {
 	Found    func(Finding) error      // told of every finding; an error ends the verification
 	Left     func(Finding) error      // told afterwards of damage that could not be repaired
 	Progress func(projector.Progress) // told as the work goes on
+
+	// Problem tells what may be told of an unexpected error.
+	Problem func(error) string
 }
 
 // The phases of a verification.
@@ -39,6 +43,17 @@ type Verdict struct {
 	Messages, Contacts, Addresses int // looked at
 	Edited, Damaged               int
 	Left                          int // damage that stands, after a repair too
+	Unseen                        []Unseen
+}
+
+// Unseen is what could not be looked at, because of an unexpected error: a row of the ledger, a
+// message, or the people of a referral that was to be repaired.
+type Unseen struct {
+	Place    Place
+	Row      int64
+	Sequence uint64
+	Referral store.Referral
+	Problem  string
 }
 
 // Ports are what a verification calls.
@@ -75,6 +90,9 @@ func New(ports Ports, o Verification) *Verifier {
 	if o.Left == nil {
 		o.Left = nothing
 	}
+	if o.Problem == nil {
+		o.Problem = error.Error
+	}
 	if o.Progress == nil {
 		o.Progress = func(projector.Progress) {}
 	}
@@ -94,7 +112,7 @@ func (v *Verifier) Run(ctx context.Context) (Verdict, error) {
 	if err := v.inbox(ctx); err != nil {
 		return v.verdict, err
 	}
-	v.whole = v.verdict.Left == 0 && (v.o.Repair || v.verdict.Damaged == 0)
+	v.whole = v.verdict.Left == 0 && len(v.verdict.Unseen) == 0 && (v.o.Repair || v.verdict.Damaged == 0)
 	for _, part := range []func(context.Context) error{v.unprocessed, v.contacts, v.addresses} {
 		if err := part(ctx); err != nil {
 			return v.verdict, err
@@ -216,16 +234,40 @@ func (v *Verifier) rows(ctx context.Context, place Place, phase projector.Phase,
 		if err != nil || n == 0 {
 			return err
 		}
-		found, err := v.check(ctx, place, v.selection, after, last)
-		if err != nil {
-			return err
-		}
-		if err := v.record(found); err != nil {
+		if err := v.checkRows(ctx, place, after, last, n); err != nil {
 			return err
 		}
 		*count += n
 		after = last
 	}
+}
+
+// checkRows checks so many rows. Where that meets an unexpected error it halves them, until the
+// row is found that cannot be looked at.
+func (v *Verifier) checkRows(ctx context.Context, place Place, after, last int64, n int) error {
+	found, err := v.check(ctx, place, v.selection, after, last)
+	switch {
+	case err == nil:
+		return v.record(found)
+	case !unexpected(ctx, err):
+		return err
+	case n == 1:
+		v.verdict.Unseen = append(v.verdict.Unseen, Unseen{Place: place, Row: last, Problem: v.o.Problem(err)})
+		return nil
+	}
+	middle, half, err := v.ports.Ledger.Chunk(ctx, place, v.selection, after, n/2)
+	if err != nil {
+		return err
+	}
+	if err := v.checkRows(ctx, place, after, middle, half); err != nil {
+		return err
+	}
+	return v.checkRows(ctx, place, middle, last, max(1, n-half))
+}
+
+// unexpected says whether an error may be one of a row's, or a message's, own.
+func unexpected(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !errors.Is(err, projector.ErrRetry) && !errors.Is(err, projector.ErrUnavailable) && !errors.Is(err, projector.ErrDenied)
 }
 
 // check holds rows of the ledger against Delius, and against the inbox where that is
@@ -281,6 +323,15 @@ func (v *Verifier) repairSome(ctx context.Context, selection projector.Selection
 		report, err := v.ports.Reconciler.Reconcile(ctx, projector.Selection{Referrals: referrals, Quiet: true, Repair: true})
 		if err != nil {
 			return err
+		}
+		if len(report.Failed) > 0 {
+			for _, f := range report.Failed {
+				v.verdict.Unseen = append(v.verdict.Unseen, Unseen{Referral: f.Referral, Problem: f.Problem})
+			}
+			referrals = slices.DeleteFunc(slices.Clone(referrals), func(r store.Referral) bool {
+				return slices.ContainsFunc(report.Failed, func(f projector.Failure) bool { return f.Referral == r })
+			})
+			selection.Referrals = referrals
 		}
 		if left, err = v.recheck(ctx, &selection); err != nil {
 			return err

@@ -56,6 +56,7 @@ var sqlWaiting = `
 	from (select distinct referral from (select referral from projection.due where referral <> all ($1) order by mark limit 1000) d) r
 		join projection.event e using (referral) join ` + sqlTypes + ` using (type)
 	where not exists (select from projection.applied a where a.sequence = e.sequence)
+		and not exists (select from projection.failing f where f.referral = e.referral and f.tries >= 3)
 		and not exists (select from projection.parked p where p.referral = e.referral
 			and (p.event = e.type || ' ' || e.id or p.urn = k.urn || e.referral::text and not p.address and p.retry_at is not null))
 	order by e.stored, e.sequence limit 1`

@@ -103,15 +103,18 @@ func (i *Inbox) MarkForgotten(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// sqlWell holds for a referral d that does not fail, or is to be tried again by $4.
+const sqlWell = "not exists (select from projection.failing f where f.referral = d.referral and f.next_try > $4)"
+
 // Due lists referrals that have been due since before a time, the longest first, and
-// before them those whose parked contacts are to be tried again by now. That time is the
-// caller's, by whose clock the pauses were reckoned.
+// before them those whose parked contacts are to be tried again by now. Whoever fails is left
+// out until they are to be. That time is the caller's, by whose clock the pauses were reckoned.
 func (i *Inbox) Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error) {
 	rows, err := i.DB.Pool.Query(ctx, `
 		select referral from (
-			(select referral, mark from projection.due where since <= $3 and referral <> all ($2::uuid[]) order by mark limit $1 * 8)
+			(select referral, mark from projection.due d where since <= $3 and referral <> all ($2::uuid[]) and `+sqlWell+` order by mark limit $1 * 8)
 			union all
-			(select referral, 0 from projection.parked where retry_at <= $4 and referral <> all ($2::uuid[]) order by retry_at limit $1)
+			(select referral, 0 from projection.parked d where retry_at <= $4 and referral <> all ($2::uuid[]) and `+sqlWell+` order by retry_at limit $1)
 		) t group by referral order by min(mark), referral limit $1`, limit, append([]store.Referral{}, except...), before, now)
 	if err != nil {
 		return nil, fmt.Errorf("asking who is due: %w", tx.Translate(err))
@@ -131,17 +134,19 @@ func (i *Inbox) Backlog(ctx context.Context) (freshness.Backlog, error) {
 		return b, err
 	}
 	defer tx.Rollback(ctx, transaction)
-	var due *time.Time
+	var due, failing *time.Time
 	err = transaction.QueryRow(ctx, `
 		select (select count(distinct referral) from projection.due),
 			(select since from projection.due order by mark limit 1),
 			(select count(*) from projection.conflict),
-			(select count(*) from projection.event where `+sqlOtherTypes+` and type <> all ($1))`, store.Types()).
-		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown)
+			(select count(*) from projection.event where `+sqlOtherTypes+` and type <> all ($1)),
+			(select count(*) from projection.failing),
+			(select min(since) from projection.failing)`, store.Types()).
+		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown, &b.Failing.Count, &failing)
 	if err != nil {
 		return b, fmt.Errorf("counting what waits: %w", tx.Translate(err))
 	}
-	b.OldestDue = orZero(due)
+	b.OldestDue, b.Failing.Since = orZero(due), orZero(failing)
 	rows, err := transaction.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return b, fmt.Errorf("counting what is parked: %w", tx.Translate(err))

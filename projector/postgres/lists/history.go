@@ -2,6 +2,7 @@ package lists
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
+	"casdelius/projector/postgres/failing"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 )
@@ -25,7 +27,7 @@ func (l *Lists) PersonHistory(ctx context.Context, crn store.CRN) (inspect.Histo
 	history, err := l.history(ctx, naming, func(p *projector.Person) bool {
 		return p.CRN == crn || slices.ContainsFunc(p.Merged, func(o delius.Offender) bool { return o.CRN == crn })
 	})
-	if err == nil && len(history.Events) == 0 {
+	if err == nil && len(history.Events)+len(history.Unseen) == 0 {
 		err = fmt.Errorf("%w of %s", inspect.ErrNoHistory, crn)
 	}
 	return history, err
@@ -37,16 +39,53 @@ func (l *Lists) ReferralHistory(ctx context.Context, referral store.Referral) (i
 	history, err := l.history(ctx, []store.Referral{referral}, func(p *projector.Person) bool {
 		return slices.Contains(p.Referrals, referral)
 	})
-	if err == nil && len(history.Events) == 0 {
+	if err == nil && len(history.Events)+len(history.Unseen) == 0 {
 		err = fmt.Errorf("%w of referral %s", inspect.ErrNoHistory, referral)
 	}
 	return history, err
 }
 
-// history looks at the people of some referrals without locking them, and tells about
+// history is that of the person who is meant, of the people of some referrals. Where not all
+// of these can be looked at it is that of the others.
+func (l *Lists) history(ctx context.Context, referrals []store.Referral, meant func(*projector.Person) bool) (inspect.History, error) {
+	history, err := l.look(ctx, referrals, meant)
+	var unseen []inspect.Failing
+	if unexpected(ctx, err) {
+		var seen []store.Referral
+		for _, referral := range referrals {
+			if _, err := l.look(ctx, []store.Referral{referral}, meant); unexpected(ctx, err) {
+				unseen = append(unseen, inspect.Failing{Referral: referral, Problem: failing.Problem(err)})
+			} else {
+				seen = append(seen, referral)
+			}
+		}
+		history, err = l.look(ctx, seen, meant)
+	}
+	if err != nil {
+		return history, err
+	}
+	history.Unseen = unseen
+	history.Failing, err = l.Failing.List(ctx, append(slices.Clone(history.Referrals), referralsOf(unseen)...))
+	return history, err
+}
+
+// unexpected says whether an error may be one of somebody's own.
+func unexpected(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !errors.Is(err, projector.ErrRetry) && !errors.Is(err, projector.ErrDenied)
+}
+
+func referralsOf(all []inspect.Failing) []store.Referral {
+	out := make([]store.Referral, len(all))
+	for i := range all {
+		out[i] = all[i].Referral
+	}
+	return out
+}
+
+// look looks at the people of some referrals without locking them, and tells about
 // the one that is meant. A person who is not in Delius is one for each referral: these
 // are told as one.
-func (l *Lists) history(ctx context.Context, referrals []store.Referral, meant func(*projector.Person) bool) (inspect.History, error) {
+func (l *Lists) look(ctx context.Context, referrals []store.Referral, meant func(*projector.Person) bool) (inspect.History, error) {
 	look, err := l.Steps.Open(ctx, projector.Selection{Referrals: referrals, DryRun: true})
 	if err != nil {
 		return inspect.History{}, err

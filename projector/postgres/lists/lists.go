@@ -14,6 +14,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
+	"casdelius/projector/postgres/failing"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/step"
 	"casdelius/projector/postgres/tx"
@@ -25,6 +26,8 @@ type Lists struct {
 	DB     *tx.DB
 	Steps  *step.Steps
 	Finder *people.People
+
+	Failing *failing.Failing
 }
 
 // querier is a pool or a transaction.
@@ -68,7 +71,7 @@ func conflicts(ctx context.Context, db querier, where string, args ...any) ([]in
 // sqlParked picks what is parked: of these referrals, or of all if $1 is null, and for a cause.
 const sqlParked = "($1::uuid[] is null or referral = any ($1)) and ($2 = '' or cause = $2)"
 
-// Parked lists what is parked, the oldest first. Of a selection its CRNs count: they are its
+// Parked lists what is parked, and who fails, the oldest first. Of a selection its CRNs count: they are its
 // owners', or where that is nobody, those that the events name.
 func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause delius.Cause) ([]inspect.Parked, error) {
 	naming, err := l.naming(ctx, who)
@@ -84,6 +87,16 @@ func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause deliu
 	list, err := pgx.CollectRows(rows, parked)
 	if err != nil {
 		return nil, fmt.Errorf("listing what is parked: %w", tx.Translate(err))
+	}
+	if cause == "" || cause == delius.Failing {
+		fails, err := l.Failing.List(ctx, naming)
+		if err != nil {
+			return nil, err
+		}
+		for i := range fails {
+			list = append(list, fails[i].Parked())
+		}
+		slices.SortStableFunc(list, func(a, b inspect.Parked) int { return a.Since.Compare(b.Since) })
 	}
 	var referrals []store.Referral
 	for i := range list {
@@ -149,5 +162,12 @@ func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause 
 	if err != nil {
 		return 0, fmt.Errorf("making what is parked be tried again: %w", err)
 	}
-	return n, nil
+	failed := []store.Referral{}
+	for i := range list {
+		if list[i].Cause == delius.Failing {
+			failed = append(failed, list[i].Referral)
+		}
+	}
+	again, err := l.Failing.Retry(ctx, failed, now)
+	return n + again, err
 }

@@ -34,6 +34,7 @@ import (
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres/failing"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/tx"
 	"casdelius/projector/postgres/write"
@@ -44,6 +45,8 @@ import (
 type Steps struct {
 	DB     *tx.DB
 	Config write.Config
+
+	Failing *failing.Failing
 }
 
 // Step is one transaction over a batch of people.
@@ -62,6 +65,15 @@ func (s *Steps) Begin(ctx context.Context, selection projector.Selection) (proje
 
 // MayWrite implements projector.Steps.
 func (s *Steps) MayWrite(ctx context.Context) error { return s.Config.Fold.MayWrite(ctx) }
+
+// Fail implements projector.Steps.
+func (s *Steps) Fail(ctx context.Context, referral store.Referral, err error, keep bool, now time.Time) (projector.Failure, error) {
+	failure := projector.Failure{Referral: referral, Problem: failing.Problem(err)}
+	if !keep {
+		return failure, nil
+	}
+	return failure, s.Failing.Fail(ctx, referral, failure.Problem, now)
+}
 
 // Open begins a step: it finds the people of the selected referrals, locks them, and reads
 // their histories. Every offender that any event of a referral ever named is locked, so that

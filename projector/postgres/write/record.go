@@ -101,7 +101,9 @@ func (w *writer) queueParked(b *pgx.Batch) {
 			text[j] = append(text[j], value)
 		}
 	}
+	// Whoever is written does not fail any more.
 	b.Queue(`
+		with well as (delete from projection.failing where referral = any ($1))
 		delete from projection.parked where referral = any ($1)
 			and (referral, urn, address, event) not in (select * from unnest($2::uuid[], $3::text[], $4::boolean[], $5::text[]))`,
 		w.referrals, referrals, text[0], address, text[1])
