@@ -87,6 +87,8 @@
 //     meets it alone stays due, is listed as failing, and is left alone for a pause that grows. While every step is
 //     denied, by rights that were revoked for instance, the service is not healthy and says
 //     why.
+//   - A message of the stream is corrupt or gone: whoever it is of is held, nothing of theirs is
+//     written, until the stream is mended or the loss accepted.
 //   - A projector with a newer fold has written: this one stands back, and waits.
 //   - The stream is another one than the inbox was filled from, or has lost messages:
 //     the projector stops and says so. Nothing else ends it once it runs: errors that no retry

@@ -115,6 +115,10 @@ func (f *filler) reportUnreadable(ctx context.Context, message *store.Stored) {
 	if message.Err == nil {
 		return
 	}
+	if message.Damaged() {
+		f.logger.ErrorContext(ctx, "a message of the stream is damaged: whoever it is of is held", "sequence", message.Sequence, "error", message.Err)
+		return
+	}
 	f.metrics.unreadable.Inc()
 	f.logger.ErrorContext(ctx, "a message of the stream is no event: it stays there, and is left out", "sequence", message.Sequence, "error", message.Err)
 }

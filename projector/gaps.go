@@ -57,10 +57,18 @@ func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
 	}
 	if len(gaps) > 0 {
 		l.config.Logger.InfoContext(ctx, "filling gaps in the inbox", "gaps", len(gaps), "messages", Length(gaps), "from", gaps[0].From, "to", gaps[len(gaps)-1].To)
-		if err := l.filler.fill(ctx, fill{ranges: gaps, write: l.filler.inbox.Load, written: l.filled}); err != nil {
+		load := func(ctx context.Context, messages []store.Stored) error {
+			err := l.filler.inbox.Load(ctx, messages)
+			for i := range messages {
+				if err == nil && !messages[i].Damaged() {
+					l.metrics.gaps.Inc()
+				}
+			}
+			return err
+		}
+		if err := l.filler.fill(ctx, fill{ranges: gaps, write: load, written: l.filled}); err != nil {
 			return 0, err
 		}
-		l.metrics.gaps.Add(float64(Length(gaps)))
 	}
 	forgotten, err := l.mender.MarkForgotten(ctx)
 	if err != nil {

@@ -10,10 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"casdelius/projector/retry"
+	"casdelius/projector/trace"
 	"casdelius/store"
 )
 
@@ -124,7 +125,7 @@ type batch struct {
 type share struct {
 	of        *batch
 	referrals []store.Referral
-	traces    []trace.Link
+	traces    []oteltrace.Link
 }
 
 // follow starts the intake and the lanes. They end when ctx does; what is in hand then
@@ -203,7 +204,7 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 	for _, w := range woken {
 		add(w.Referral, w.Name)
 	}
-	traces := links(events)
+	traces := trace.Links(events)
 	for i := range shares {
 		shares[i].of, shares[i].traces = all, traces
 	}
@@ -214,11 +215,11 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 func (l *Live) lane(ctx context.Context, shares <-chan share, follower Follower) error {
 	for first := range shares {
 		merged := merge(first, shares, l.config.Batch)
-		referrals, traces := []store.Referral{}, []trace.Link{}
+		referrals, traces := []store.Referral{}, []oteltrace.Link{}
 		for _, s := range merged {
 			referrals, traces = append(referrals, s.referrals...), append(traces, s.traces...)
 		}
-		step, end := span(ctx, traces, len(referrals))
+		step, end := trace.Span(ctx, traces, len(referrals))
 		// Whoever is left is due: the sweep takes them.
 		_, err := l.reconciler.reconcileUntilFree(step, Selection{Referrals: referrals, Due: true, DryRun: l.config.Hold},
 			liveAttempts, longestLivePause, func(*Report) {})
@@ -281,7 +282,7 @@ func (l *Live) sweepOnce(ctx, work context.Context) error {
 	var missed []store.Referral
 	for ctx.Err() == nil {
 		now := l.config.Now()
-		due, err := l.due.Due(work, now, now.Add(-l.config.Sweep), l.config.Batch, slices.Concat(l.reconciler.pauses.resting(now), missed))
+		due, err := l.due.Due(work, now, now.Add(-l.config.Sweep), l.config.Batch, slices.Concat(l.reconciler.pauses.Resting(now), missed))
 		if err != nil {
 			l.metrics.retries.Inc()
 			l.config.Logger.WarnContext(ctx, "who is due could not be read: the next sweep asks again", "error", err)
@@ -296,4 +297,12 @@ func (l *Live) sweepOnce(ctx, work context.Context) error {
 		missed = append(missed, without(due, &report)...)
 	}
 	return nil
+}
+
+// signal leaves a token, unless one is there already.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -27,7 +27,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		return c
 	}
 	m := &metrics{
-		messages:   counters("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too, by kind: event, person-event, canary, unreadable.", "kind"),
+		messages:   counters("messages_total", "Messages of the stream that were put into the inbox, redelivered ones too, by kind: event, person-event, canary, unreadable, damaged.", "kind"),
 		woken:      counter("woken_referrals_total", "Referrals looked at again because of person events."),
 		unreadable: counter("unreadable_total", "Messages of the stream that are neither an event nor a person event."),
 		retries:    counter("retries_total", "Steps that were run again after a transient error: a lock timeout, a lost connection."),
@@ -46,7 +46,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	registry.MustRegister(m.freshness)
 	// What has not happened yet is 0, not absent: an alert on the first time needs that.
-	for _, kind := range []string{kindEvent, kindPersonEvent, kindCanary, kindUnreadable} {
+	for _, kind := range []string{kindEvent, kindPersonEvent, kindCanary, kindUnreadable, kindDamaged} {
 		m.messages.WithLabelValues(kind)
 	}
 	for _, typ := range store.Types() {
@@ -64,6 +64,7 @@ const (
 	kindPersonEvent = "person-event"
 	kindCanary      = "canary"
 	kindUnreadable  = "unreadable"
+	kindDamaged     = "damaged"
 )
 
 // received counts messages that were put into the inbox.
@@ -77,6 +78,8 @@ func (m *metrics) received(messages []store.Stored) {
 			count[kindPersonEvent]++
 		case messages[i].Canary != nil:
 			count[kindCanary]++
+		case messages[i].Damaged():
+			count[kindDamaged]++
 		default:
 			count[kindUnreadable]++
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casdelius/projector/delius"
+	"casdelius/projector/referrals"
 	"casdelius/projector/retry"
 	"casdelius/store"
 )
@@ -47,8 +48,8 @@ type Reconciler struct {
 	metrics   *metrics
 	now       func() time.Time
 	committed func(Applied, time.Time) // may be nil
-	pauses    *pauses
-	losses    losses
+	pauses    *referrals.Pauses
+	losses    referrals.Losses
 	search    chan struct{} // holds a token when a history was found to lack events
 	denied    atomic.Pointer[denial]
 	last      atomic.Pointer[time.Time] // when a step last committed
@@ -57,8 +58,7 @@ type Reconciler struct {
 func newReconciler(steps Steps, retry retry.Retrier, metrics *metrics, config *Config) *Reconciler {
 	return &Reconciler{
 		steps: steps, retry: retry, logger: config.Logger, metrics: metrics, now: config.Now, committed: config.Committed,
-		pauses: newPauses(config.Retry),
-		losses: losses{of: map[store.Referral]string{}},
+		pauses: referrals.NewPauses(config.Retry),
 		search: make(chan struct{}, 1),
 	}
 }
@@ -110,7 +110,7 @@ func (r *Reconciler) failing() []store.Referral {
 	if r.denied.Load() != nil {
 		return nil
 	}
-	return r.pauses.persistent()
+	return r.pauses.Persistent()
 }
 
 // Reconcile reconciles the people of the selected referrals; see [Projector.Reconcile].
@@ -184,6 +184,9 @@ func (r *Reconciler) reconcileOnce(ctx context.Context, selection Selection) (Re
 
 // decide compares what one person's events want with what stands.
 func decide(s Subject, refs delius.References) Decision {
+	if s.Person.Hold != nil {
+		return Decision{Subject: s, Outcome: s.Person.Hold.Outcome(s.Person.Referrals)}
+	}
 	outcome := delius.Diff(s.Desired, s.Current, refs)
 	markKnown(s.Person.Fresh, s.Current.AppliedContacts)
 	return Decision{Subject: s, Outcome: outcome, Applied: applied(s.Person.Fresh, outcome)}
@@ -272,7 +275,7 @@ func (r *Reconciler) failed(ctx context.Context, selection Selection, err error)
 	referral, keep := selection.Referrals[0], !selection.DryRun && !errors.Is(err, ErrDenied)
 	failure, unkept := r.steps.Fail(ctx, referral, err, keep, r.now())
 	if !keep || unkept != nil {
-		r.pauses.fail(selection.Referrals, r.now())
+		r.pauses.Fail(selection.Referrals, r.now())
 	}
 	r.logger.ErrorContext(ctx, "a referral cannot be reconciled: it stays due", "referral", referral.String(), "error", errors.Join(err, unkept))
 	return Report{Failed: []Failure{failure}}, nil

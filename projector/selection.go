@@ -37,7 +37,8 @@ type Person struct {
 	Events    []*delius.Event
 	Fresh     []Fresh // those of Events that were never applied
 	Marks     []int64 // of the referrals that are due, as they were before the history was read
-	Waits     bool    // is due, or, where one only looks, has something parked
+	Hold      *delius.Hold
+	Waits     bool // is due, or, where one only looks, has something parked
 }
 
 // Fresh is an event that was not yet applied.

@@ -69,7 +69,7 @@ func (r *rig) begin(t require.TestingT, histories []storetest.History) {
 		"projection.stream", "projection.event", "projection.other_sequence", "projection.applied", "projection.identity",
 		"projection.due", "projection.contact", "projection.address", "projection.address_term", "projection.contact_fingerprint",
 		"projection.address_fingerprint", "projection.conflict",
-		"projection.parked", "projection.rebuild", "projection.outbox", "delius.audited_interaction", "delius.contact", "delius.offender_address",
+		"projection.parked", "projection.rebuild", "projection.outbox", "projection.failing", "projection.damage", "delius.audited_interaction", "delius.contact", "delius.offender_address",
 		"delius.offender_manager", "delius.additional_identifier", "delius.offender",
 	} {
 		_, err := r.delius.Pool.Exec(ctx, "delete from "+table)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"casdelius/projector/delius"
@@ -36,17 +34,17 @@ func (r *Reconciler) publish(ctx context.Context, report Report, quiet bool) {
 // searchForLost has the inbox searched for gaps when a person's history is found to lack
 // events: once, because what the search has not found the next one will not find either.
 func (r *Reconciler) searchForLost(d *Decision) {
-	if r.losses.isNew(d.Person.Referrals, d.Outcome.Lost) {
+	if r.losses.New(d.Person.Referrals, d.Outcome.Lost) {
 		signal(r.search)
 	}
 }
 
 func (r *Reconciler) publishPerson(ctx context.Context, d *Decision, now time.Time, quiet bool) {
 	if len(d.Outcome.Lost) > 0 {
-		r.pauses.fail(d.Person.Referrals, now)
+		r.pauses.Fail(d.Person.Referrals, now)
 		return
 	}
-	r.pauses.over(d.Person.Referrals)
+	r.pauses.Over(d.Person.Referrals)
 	urns := map[string]bool{}
 	for _, f := range d.Applied {
 		if quiet || f.Known {
@@ -102,32 +100,6 @@ func properties(p *Person, key store.Key) []slog.Attr {
 		add("status", e.Status)
 	}
 	return append(all, slog.String("eventType", string(key.Type)), slog.String("referral", key.Referral.String()), slog.String("eventId", key.ID))
-}
-
-// losses remembers of which referrals the history lacks events, until it is whole again or
-// the process ends.
-type losses struct {
-	mu sync.Mutex
-	of map[store.Referral]string // contacts and stays
-}
-
-// isNew notes what the history of a person, whose the referrals are, lacks events of, and
-// says whether that is another thing than before.
-func (l *losses) isNew(referrals []store.Referral, lost []string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(lost) == 0 {
-		for _, r := range referrals {
-			delete(l.of, r)
-		}
-		return false
-	}
-	what := strings.Join(lost, " ")
-	known := slices.ContainsFunc(referrals, func(r store.Referral) bool { return l.of[r] == what })
-	for _, r := range referrals {
-		l.of[r] = what
-	}
-	return !known
 }
 
 func kindOfChange(c delius.Change) string {

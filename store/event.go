@@ -194,8 +194,9 @@ func checksum(body []byte) string {
 }
 
 // ParseEvent makes an Event of the subject, headers and body of a stored message.
-// It fails if an attribute is missing or malformed, if the subject and the headers
-// disagree, or if the body is not the one that was stored.
+// It fails if an attribute is missing or malformed, or if the subject and the headers
+// disagree. If the body is not the one that was stored the error is [ErrCorrupt], and the event
+// what the headers say.
 func ParseEvent(subject string, header map[string][]string, body []byte) (Event, error) {
 	get := func(name string) string {
 		if v := header[name]; len(v) > 0 {
@@ -239,7 +240,8 @@ func ParseEvent(subject string, header map[string][]string, body []byte) (Event,
 	e.CRN, e.NOMS = ParseCRN(get(HeaderCRN)), ParseNOMS(get(HeaderNOMS))
 	e.Source, e.Body = attributes[HeaderDetail], body
 	if sum := e.Checksum(); get(HeaderSum) != sum {
-		return Event{}, fmt.Errorf("event %s: the body's checksum is %s, stored was %q", e.Key(), sum, get(HeaderSum))
+		e.Body = nil
+		return e, fmt.Errorf("event %s: %w: that is %s, stored was %q", e.Key(), ErrCorrupt, sum, clip(get(HeaderSum)))
 	}
 	return e, nil
 }

@@ -154,7 +154,7 @@ func ParsePersonEvent(subject string, header map[string][]string, body []byte) (
 	}
 	e.Body = body
 	if sum := checksum(body); get(HeaderSum) != sum {
-		return PersonEvent{}, fmt.Errorf("person event %s: the body's checksum is %s, stored was %q", e.Key(), sum, clip(get(HeaderSum)))
+		return PersonEvent{}, fmt.Errorf("person event %s: %w: that is %s, stored was %q", e.Key(), ErrCorrupt, sum, clip(get(HeaderSum)))
 	}
 	return e, nil
 }

@@ -42,6 +42,8 @@ func (h historyView) writeWho(w io.Writer) {
 		fmt.Fprintf(w, "%s.\n", h.Current.Merged[i].Merge())
 	}
 	switch {
+	case h.Hold != nil:
+		fmt.Fprintf(w, "NOTHING IS WRITTEN, %s: %s. What to do: %s.\n", h.Hold.Cause, h.Hold.Problem, h.Hold.Cause.Remedy())
 	case len(h.Outcome.Lost) > 0:
 		fmt.Fprintf(w, "NOTHING IS WRITTEN: the inbox lacks events of %s\n", strings.Join(h.Outcome.Lost, ", "))
 	case h.Due:

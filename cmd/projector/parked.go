@@ -77,6 +77,8 @@ func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
 			what = fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
 		case "address":
 			what = "address of " + p.URN
+		case "message":
+			what = "-"
 		case "referral":
 			what = "referral " + p.Referral.String()
 		}

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
@@ -16,9 +19,10 @@ import (
 )
 
 type verifyCommand struct {
-	CRN    []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
-	Repair bool     `help:"Fill the inbox from the stream, and repair damaged rows: as the projector left them."`
-	JSON   bool     `name:"json" help:"Print JSON lines."`
+	CRN        []string `name:"crn" placeholder:"CRN" help:"Only this person; may be given several times."`
+	Repair     bool     `help:"Fill the inbox from the stream, and repair damaged rows: as the projector left them."`
+	AcceptLoss []string `placeholder:"SEQUENCE" help:"With --repair: go on without a message that the stream has lost or that is corrupt. One sequence or a range such as 17-20; may be given several times."`
+	JSON       bool     `name:"json" help:"Print JSON lines."`
 }
 
 // Help implements kong.HelpProvider.
@@ -31,6 +35,10 @@ and when, and is no failure. One that changed without that, is gone, or stands t
 damaged, and so is an inbox that lacks a message or says otherwise than the stream, and
 a row that was made of an event that neither of them has.
 
+A message that the stream has lost, or that is corrupt, is damage as well: whoever it is
+of is held, and nothing of theirs is written until the stream is restored or the loss is
+accepted.
+
 With --repair damage is undone, and nothing that a person edited is touched: the inbox
 is filled from the stream, a damaged row is repaired, one that is gone is written
 again, a second one is marked as deleted; what the stream has lost is forgotten, so
@@ -41,13 +49,16 @@ Examples:
   projector verify
   projector verify --crn X123456
   projector verify --repair
+  projector verify --repair --accept-loss 17
   projector verify --json | jq 'select(.severity == "damaged")'
 
-Exit codes: 0 no damage, or all of it repaired; 2 damage; 1 an error; 130 interrupted.`
+Exit codes: 0 no damage, or all of it repaired; 2 damage; 1 an error, or something that
+could not be looked at; 130 interrupted.`
 }
 
 // Run verifies.
 func (c *verifyCommand) Run(ctx context.Context, s *session) error {
+	var err error
 	order := verify.Verification{Selection: projector.Selection{Repair: c.Repair}}
 	for _, text := range c.CRN {
 		crn, err := parseCRN(text)
@@ -55,6 +66,9 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		order.CRNs = append(order.CRNs, crn)
+	}
+	if order.AcceptLoss, err = c.accepted(); err != nil {
+		return err
 	}
 	p, err := s.worker(ctx, 2)
 	if err != nil {
@@ -99,6 +113,26 @@ func (c *verifyCommand) show(out io.Writer, what string, f *verify.Finding) erro
 		}
 	}
 	return err
+}
+
+// accepted are the ranges of --accept-loss.
+func (c *verifyCommand) accepted() (ranges []projector.Range, err error) {
+	for _, text := range c.AcceptLoss {
+		first, last, isRange := strings.Cut(text, "-")
+		from, err := strconv.ParseUint(first, 10, 63)
+		to := from
+		if err == nil && isRange {
+			to, err = strconv.ParseUint(last, 10, 63)
+		}
+		if err != nil || from == 0 || to < from {
+			return nil, fmt.Errorf("--accept-loss: %q is neither a sequence nor a range such as 17-20", text)
+		}
+		ranges = append(ranges, projector.Range{From: from, To: to})
+	}
+	if len(ranges) > 0 && !c.Repair {
+		return nil, errors.New("--accept-loss needs --repair: the ledger is made to forget what is lost")
+	}
+	return ranges, nil
 }
 
 // sayUnseen says what could not be looked at.
@@ -147,6 +181,8 @@ func subject(f *verify.Finding) string {
 
 func predicate(f *verify.Finding) string {
 	switch f.Problem {
+	case verify.Corrupt:
+		return "of the stream is corrupt: its body is not what its checksum says"
 	case verify.Missing:
 		return "is not in the inbox"
 	case verify.Extra:
@@ -158,6 +194,9 @@ func predicate(f *verify.Finding) string {
 	case verify.Unwritten:
 		return "is not in the ledger although its events were applied"
 	case verify.Gone:
+		if f.Place == verify.InStream {
+			return "is gone from the stream"
+		}
 		return "is gone from Delius"
 	case verify.Unknown:
 		return "is in the ledger without a fingerprint"
@@ -176,6 +215,9 @@ func predicate(f *verify.Finding) string {
 
 // remedy says what to do about damage that a repair leaves.
 func remedy(f *verify.Finding) string {
+	if f.Place == verify.InStream {
+		return "restore the stream from its backup, or accept the loss with --accept-loss"
+	}
 	if f.Problem == verify.Extra {
 		return "because nothing else may have it: restore the stream if it has lost messages, else remove it from schema projection"
 	}

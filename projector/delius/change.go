@@ -81,7 +81,8 @@ type Conflict struct {
 // Cause says why an event or a contact is parked.
 type Cause string
 
-// The causes of parking. The first two are of events, the others of contacts.
+// The causes of parking. The first two are of events, the last two of people, the others of
+// contacts.
 const (
 	BadDetail           Cause = "bad-detail"
 	BadAddress          Cause = "bad-address"
@@ -93,6 +94,10 @@ const (
 	TeamNotFound        Cause = "team-not-found"
 	StaffNotFound       Cause = "staff-not-found"
 	ContactTypeNotFound Cause = "contact-type-not-found"
+
+	// Of a person who is held: see [Hold].
+	MessageCorrupt Cause = "message-corrupt"
+	MessageGone    Cause = "message-gone"
 )
 
 // Failing is listed with what is parked, and is no outcome: looking at the person, or writing,

@@ -5,6 +5,7 @@ func Causes() []Cause {
 	return []Cause{
 		BadDetail, BadAddress, PersonNotFound, PersonAmbiguous, PersonChanged,
 		ManagerNotFound, ProviderNotFound, TeamNotFound, StaffNotFound, ContactTypeNotFound,
+		MessageCorrupt, MessageGone,
 	}
 }
 
@@ -30,6 +31,8 @@ func (c Cause) Remedy() string {
 		return "add the provider's team to Delius"
 	case StaffNotFound:
 		return "add the member of staff to Delius, or have CAS correct the recorder's code"
+	case MessageCorrupt, MessageGone:
+		return "restore the stream from its backup, or accept the loss with `projector verify --repair --accept-loss SEQUENCE`; nothing of the person is written until then"
 	case Failing:
 		return "look for the referral in the log, which has the whole error, and report it; it is tried again by itself"
 	case ContactTypeNotFound:

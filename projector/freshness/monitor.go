@@ -49,6 +49,7 @@ type Backlog struct {
 	Conflicts int                    // ever recorded
 	Unknown   int                    // events of types that have no effect
 	Parked    map[string]ParkedCount // by cause
+	Damaged   ParkedCount            // messages that the stream has lost, or that are corrupt
 	Failing   ParkedCount            // referrals whose people met an unexpected error
 }
 

@@ -25,6 +25,7 @@ type History struct {
 	Events    []Recorded // of unknown types too; in no order
 	Current   delius.Current
 	Outcome   delius.Outcome // what a look now would decide
+	Hold      *delius.Hold   // why nothing is written; nil if it is
 	Due       bool           // that look is yet to come
 	Conflicts []Conflict
 	Failing   []Failing // of its referrals: looking at them, or writing, met an unexpected error

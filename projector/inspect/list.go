@@ -45,10 +45,13 @@ type Parked struct {
 	RetryAt time.Time // zero if it is not tried again
 }
 
-// Kind is what is parked: a contact, an address or an event; or a referral that fails.
+// Kind is what is parked: a contact, an address or an event; a referral that fails or is held, or
+// a message of the stream of which nobody knows whose it is.
 func (p *Parked) Kind() string {
 	switch {
-	case p.Cause == delius.Failing:
+	case p.Referral == store.Referral{}:
+		return "message"
+	case p.URN == "":
 		return "referral"
 	case len(p.Events) > 0:
 		return "event"
@@ -62,8 +65,8 @@ func (p *Parked) Kind() string {
 type ParkedLine struct {
 	CRN      store.CRN    `json:"crn,omitempty"`
 	NOMS     store.NOMS   `json:"noms,omitempty"`
-	Referral string       `json:"referral"`
-	Kind     string       `json:"kind"` // contact, address, event or referral
+	Referral string       `json:"referral,omitempty"`
+	Kind     string       `json:"kind"` // contact, address, event, referral or message
 	URN      string       `json:"urn"`
 	Event    *Event       `json:"event,omitempty"`
 	Cause    delius.Cause `json:"cause"`
@@ -80,6 +83,9 @@ func (p *Parked) Line(now time.Time) ParkedLine {
 	line := ParkedLine{
 		CRN: p.Owner.CRN, NOMS: p.Owner.NOMS, Referral: p.Referral.String(), Kind: p.Kind(), URN: p.URN, Cause: p.Cause, Problem: p.Problem,
 		Remedy: p.Cause.Remedy(), Since: p.Since, Age: int64(now.Sub(p.Since).Seconds()), Tries: p.Tries, RetryAt: p.RetryAt,
+	}
+	if p.Referral == (store.Referral{}) {
+		line.Referral = ""
 	}
 	if len(p.Events) > 0 {
 		line.Event = &EventsOf(p.Events)[0]

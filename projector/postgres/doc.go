@@ -13,6 +13,7 @@
 //	conflict, parked        values that events replaced; what waits, with its cause
 //	outbox                  what others are to be told of address rows, or were in the last days
 //	notices                 whether that is kept at all
+//	damage                  messages that the stream has lost, or that are corrupt
 //	failing                 who met an unexpected error, and when they are tried again
 //	fold                    the version of the fold that has written last
 //	rebuild                 how far the rebuild of everyone has come, and who runs it

@@ -40,7 +40,7 @@ func rights() []right {
 	for _, column := range rows.Addresses.Columns[1:] {
 		all = append(all, right{"UPDATE", "delius.offender_address", column.Name})
 	}
-	for _, table := range []string{"event", "other_sequence", "applied", "identity", "due", "contact", "address", "address_term", "contact_fingerprint", "address_fingerprint", "conflict", "parked", "rebuild", "stream", "outbox", "notices", "fold", "failing"} {
+	for _, table := range []string{"event", "other_sequence", "applied", "identity", "due", "contact", "address", "address_term", "contact_fingerprint", "address_fingerprint", "conflict", "parked", "rebuild", "stream", "outbox", "notices", "fold", "failing", "damage"} {
 		for _, privilege := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
 			all = append(all, right{privilege, "projection." + table, ""})
 		}

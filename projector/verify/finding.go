@@ -34,6 +34,7 @@ type Place string
 
 // The places.
 const (
+	InStream    Place = "stream"
 	InInbox     Place = "inbox"
 	InContacts  Place = "contact"
 	InAddresses Place = "address"
@@ -52,7 +53,8 @@ const (
 	Unnamed      Problem = "unnamed"   // whom an event names was forgotten
 	Unwritten    Problem = "unwritten" // events that were applied, but the ledger has no contact of them
 	EditedByHand Problem = "edited"    // by a person, or another application
-	Gone         Problem = "gone"      // the row is not there any more
+	Corrupt      Problem = "corrupt"   // a message of the stream whose body is not what its checksum says
+	Gone         Problem = "gone"      // the row, or the message of the stream, is not there any more
 	Twice        Problem = "twice"     // a second live row of the same
 	Unknown      Problem = "unknown"   // there is no fingerprint of how the row was left
 	Lost         Problem = "lost"      // the row was made of an event that the stream has not, so nothing is written
@@ -92,6 +94,7 @@ type Entry struct {
 	Sum      string // of the body, in hex, as it was when it was stored
 	Intact   bool   // the body still has it
 	Other    bool   // a duplicate, a person event, or neither
+	Accepted bool   // it is known that the stream has lost it, or its body, and was accepted
 }
 
 // Inbox is what a verification asks of the inbox. Every look sees one moment.
@@ -117,6 +120,10 @@ type Mender interface {
 	MarkForgotten(ctx context.Context) (int, error)
 	// Restore makes the inbox have messages as the stream has them.
 	Restore(ctx context.Context, messages []store.Stored) error
+	// Put notes messages of the stream that are damaged: whoever they are of is held.
+	Put(ctx context.Context, messages []store.Stored) error
+	// AcceptLoss lets those go on who are held for damaged messages.
+	AcceptLoss(ctx context.Context, sequences []uint64) error
 }
 
 // Finder finds whom a selection means.

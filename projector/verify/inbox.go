@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -155,7 +156,14 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 	if err != nil {
 		return err
 	}
-	v.verdict.Messages += len(s.messages)
+	for i := range s.messages {
+		if !errors.Is(s.messages[i].Err, store.ErrGone) {
+			v.verdict.Messages++
+		}
+	}
+	if found, err = v.streamDamage(ctx, found, s.messages); err != nil {
+		return err
+	}
 	if err := v.record(found); err != nil || !v.o.Repair {
 		return err
 	}
@@ -166,8 +174,48 @@ func (v *Verifier) stretch(ctx context.Context, s stretch) error {
 		if found, err = look(); err != nil {
 			return err
 		}
+		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Place == InStream })
 	}
 	return v.leave(found)
+}
+
+// streamDamage reports what of the stream itself is damaged, notes it, so that whoever it is of
+// is held, and gives what else was found. No repair can bring it back, but its loss can be
+// accepted.
+func (v *Verifier) streamDamage(ctx context.Context, found []Finding, messages []store.Stored) (others []Finding, err error) {
+	var noted []store.Stored
+	var accepted []uint64
+	var left []Finding
+	for _, f := range found {
+		switch {
+		case f.Place != InStream:
+			others = append(others, f)
+			continue
+		case slices.ContainsFunc(v.o.AcceptLoss, func(r projector.Range) bool { return r.From <= f.Sequence && f.Sequence <= r.To }):
+			accepted = append(accepted, f.Sequence)
+		default:
+			left = append(left, f)
+		}
+		noted = append(noted, *messageAt(messages, f.Sequence))
+		if err := v.record([]Finding{f}); err != nil {
+			return nil, err
+		}
+	}
+	if len(noted) == 0 {
+		return others, nil
+	}
+	if err := v.ports.Reconciler.Retry(ctx, "noting damage of the stream", func() error { return v.ports.Mender.Put(ctx, noted) }); err != nil {
+		return nil, err
+	}
+	if len(accepted) > 0 {
+		if err := v.ports.Mender.AcceptLoss(ctx, accepted); err != nil {
+			return nil, err
+		}
+	}
+	if v.o.Repair {
+		err = v.leave(left)
+	}
+	return others, err
 }
 
 // halve verifies the halves of a stretch that cannot be looked at, until the message is found
@@ -216,6 +264,13 @@ func (v *Verifier) compare(ctx context.Context, messages []store.Stored, entries
 		h := &entries[next]
 		next++
 		switch {
+		case m.Damaged() && !h.Accepted:
+			f := absent(m)
+			if !h.Other {
+				f.Event, f.Referral, f.CRN = h.Key(), h.Referral, string(h.CRN)
+			}
+			found = append(found, f)
+		case m.Damaged():
 		case h.Other && m.IsEvent():
 			copies = append(copies, m)
 		case !h.Other:
@@ -262,6 +317,14 @@ func (v *Verifier) lostCopies(ctx context.Context, copies []*store.Stored) ([]Fi
 func absent(m *store.Stored) Finding {
 	f := Finding{Severity: Damaged, Place: InInbox, Problem: Missing, Sequence: m.Sequence}
 	switch {
+	case m.Damaged():
+		f.Place, f.Problem = InStream, Corrupt
+		if errors.Is(m.Err, store.ErrGone) {
+			f.Problem = Gone
+		}
+		if m.Referral != (store.Referral{}) {
+			f.Event, f.Referral, f.CRN = m.Key(), m.Referral, string(m.CRN)
+		}
 	case m.IsEvent():
 		f.Event, f.Referral, f.CRN = m.Key(), m.Referral, string(m.CRN)
 	case m.Person != nil:

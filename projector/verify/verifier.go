@@ -17,6 +17,10 @@ import (
 type Verification struct {
 	projector.Selection // whom, by CRN; Repair: what is damaged
 
+	// AcceptLoss says of which sequences the loss is accepted, where the stream has no message any
+	// more or one that is corrupt. Nothing is held for these from then on.
+	AcceptLoss []projector.Range
+
 	// Grace is how old a message of the stream may be without being in the inbox: it
 	// may be on its way. Default 10 s.
 	Grace time.Duration

@@ -177,7 +177,7 @@ func (f *Follower) put(msg js.Msg) {
 		f.log.logger.Warn("ignored a message that no stream delivered", "subject", msg.Subject(), "error", err)
 		return
 	}
-	m := message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC()}
+	m := message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC(), 0}
 	event := m.event()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -190,7 +190,7 @@ func (l *Log) rejectedAt(ctx context.Context, sequence uint64) (message, error) 
 }
 
 func fromRaw(raw *js.RawStreamMsg) message {
-	return message{raw.Subject, raw.Header, raw.Data, raw.Sequence, raw.Time.UTC()}
+	return message{raw.Subject, raw.Header, raw.Data, raw.Sequence, raw.Time.UTC(), 0}
 }
 
 // rejected makes a rejection of the message, or says why it is none.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,7 @@ type message struct {
 	data     []byte
 	sequence uint64
 	stored   time.Time
+	goneTo   uint64 // set where there is no message from sequence up to this one
 }
 
 // event makes an event, a person event or a canary of the message, or says why it is none.
@@ -55,25 +57,34 @@ func (m message) event() store.Stored {
 }
 
 // Read goes through the events, person events and canaries too, with sequences from from to to, in order. from 0 is the
-// first; to 0, or beyond it, is the last at the start, so that every Read ends. A
-// sequence that is gone is passed over.
+// first; to 0, or beyond it, is the last at the start, so that every Read ends. Of a
+// sequence that is gone it says so, with [store.ErrGone].
 //
 // A restart of the servers is waited out as long as something arrives within
 // [Config.Timeout]; an error ends the sequence. The caller continues with the sequence
 // after the last one it had.
 func (l *Log) Read(ctx context.Context, from, to uint64) iter.Seq2[store.Stored, error] {
 	return func(yield func(store.Stored, error) bool) {
-		for m, err := range l.scan(ctx, EventsStream, "", from, to) {
+		for m, err := range l.scan(ctx, EventsStream, everything, from, to) {
 			if err != nil {
 				yield(store.Stored{}, err)
 				return
 			}
-			if !yield(m.event(), nil) {
+			if m.goneTo == 0 && !yield(m.event(), nil) {
 				return
+			}
+			for ; m.sequence <= m.goneTo; m.sequence++ {
+				gone := fmt.Errorf("message %d of stream %s: %w", m.sequence, EventsStream, store.ErrGone)
+				if !yield(store.Stored{Sequence: m.sequence, Err: gone}, nil) {
+					return
+				}
 			}
 		}
 	}
 }
+
+// everything is the filter of a scan that tells of what is gone as well.
+const everything = ">"
 
 // History gives the events of one referral in the order of the log. It is far slower
 // than an index, and no way to serve many.
@@ -148,7 +159,11 @@ func (l *Log) newScanner(ctx context.Context, stream, filter string, from, to ui
 	if to == 0 || to > state.LastSeq {
 		to = state.LastSeq
 	}
-	return &scanner{log: l, stream: handle, filter: filter, next: max(from, state.FirstSeq, 1), to: to}, nil
+	s := &scanner{log: l, stream: handle, filter: filter, next: max(from, 1), to: to}
+	if filter != everything {
+		s.next = max(s.next, state.FirstSeq)
+	}
+	return s, nil
 }
 
 // run sends batch after batch until the range is through.
@@ -212,14 +227,14 @@ func (s *scanner) attempt(ctx context.Context) ([]message, error) {
 	if len(batch) > 0 || err != nil {
 		return batch, err
 	}
-	return nil, s.skip(ctx)
+	return s.skip(ctx)
 }
 
 func (s *scanner) connect(ctx context.Context) error {
 	consumer, err := s.stream.CreateConsumer(ctx, js.ConsumerConfig{
 		DeliverPolicy:     js.DeliverByStartSequencePolicy,
 		OptStartSeq:       s.next,
-		FilterSubject:     s.filter,
+		FilterSubject:     strings.TrimPrefix(s.filter, everything),
 		AckPolicy:         js.AckNonePolicy,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -247,14 +262,16 @@ func (s *scanner) fetch() ([]message, error) {
 	for msg := range fetched.Messages() {
 		meta, err := msg.Metadata()
 		s.delivered++
-		if inTurn = inTurn && err == nil && meta.Sequence.Consumer == s.delivered; !inTurn {
+		inTurn = inTurn && err == nil && meta.Sequence.Consumer == s.delivered
+		// The leader is asked of what seems to be gone: another server may only lack it itself.
+		if inTurn = inTurn && (s.filter != everything || meta.Sequence.Stream == s.next || s.next > s.to); !inTurn {
 			continue
 		}
 		if meta.Sequence.Stream > s.to {
 			s.next = s.to + 1
 			continue
 		}
-		batch = append(batch, message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC()})
+		batch = append(batch, message{msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp.UTC(), 0})
 		s.next = meta.Sequence.Stream + 1
 	}
 	if !inTurn {
@@ -266,25 +283,32 @@ func (s *scanner) fetch() ([]message, error) {
 	return batch, nil
 }
 
-// skip moves next to the first message there is, or past the end of the range.
-func (s *scanner) skip(ctx context.Context) error {
+// skip moves next to the first message there is, or past the end of the range, and gives what
+// it has passed as one message if everything is told. Where the leader has a message that the
+// consumer's server does not, it is taken from the leader.
+func (s *scanner) skip(ctx context.Context) ([]message, error) {
 	if s.next > s.to {
-		return nil
+		return nil, nil
 	}
-	subject := s.filter
-	if subject == "" {
-		subject = ">"
-	}
-	following, err := s.stream.GetMsg(ctx, s.next, js.WithGetMsgSubject(subject))
+	from, subject := s.next, cmp.Or(s.filter, ">")
+	following, err := s.stream.GetMsg(ctx, from, js.WithGetMsgSubject(subject))
 	switch {
 	case errors.Is(err, js.ErrMsgNotFound):
 		s.next = s.to + 1
 	case err != nil:
-		return err
+		return nil, err
 	default:
 		s.next = min(following.Sequence, s.to+1)
 	}
-	return nil
+	if s.filter != everything {
+		return nil, nil
+	}
+	s.release()
+	if s.next > from {
+		return []message{{sequence: from, goneTo: s.next - 1}}, nil
+	}
+	s.next++
+	return []message{{following.Subject, following.Header, following.Data, following.Sequence, following.Time.UTC(), 0}}, nil
 }
 
 // release gives the consumer up. If that fails the server drops it by itself.

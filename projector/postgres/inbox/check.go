@@ -16,14 +16,17 @@ import (
 	"casdelius/store"
 )
 
+// sqlAccepted says whether the loss of a sequence of o was accepted.
+const sqlAccepted = "exists (select from projection.damage d where d.sequence = o.sequence and d.accepted is not null)"
+
 // Entries implements verify.Inbox.
 func (i *Inbox) Entries(ctx context.Context, r projector.Range) ([]verify.Entry, error) {
 	rows, err := i.DB.Pool.Query(ctx, `
 		select sequence, referral, type, id, coalesce(crn, ''), coalesce(noms, ''), emitted, occurred, received, stored, source, sha256,
-			sha256(body) = sha256, false as other
-		from projection.event where sequence between $1 and $2
+			sha256(body) = sha256, false as other, `+sqlAccepted+`
+		from projection.event o where sequence between $1 and $2
 		union all
-		select sequence, '00000000-0000-0000-0000-000000000000', '', '', '', '', 'epoch', null, null, 'epoch', '', '', true, true
+		select sequence, '00000000-0000-0000-0000-000000000000', '', '', '', '', 'epoch', null, null, 'epoch', '', '', true, true, `+sqlAccepted+`
 		from projection.other_sequence o
 		where sequence between $1 and $2 and not exists (select from projection.event e where e.sequence = o.sequence)
 		order by 1`, r.From, r.To)
@@ -34,7 +37,7 @@ func (i *Inbox) Entries(ctx context.Context, r projector.Range) ([]verify.Entry,
 		var h verify.Entry
 		var occurred, received *time.Time
 		var sum []byte
-		err := row.Scan(&h.Sequence, &h.Referral, &h.Type, &h.ID, &h.CRN, &h.NOMS, &h.Emitted, &occurred, &received, &h.Stored, &h.Source, &sum, &h.Intact, &h.Other)
+		err := row.Scan(&h.Sequence, &h.Referral, &h.Type, &h.ID, &h.CRN, &h.NOMS, &h.Emitted, &occurred, &received, &h.Stored, &h.Source, &sum, &h.Intact, &h.Other, &h.Accepted)
 		h.Occurred, h.Received, h.Sum = orZero(occurred), orZero(received), hex.EncodeToString(sum)
 		return h, err
 	})
@@ -122,6 +125,9 @@ func restore(ctx context.Context, transaction pgx.Tx, messages []store.Stored) e
 	var keys []store.Key
 	stays := map[store.Key]bool{}
 	for i := range messages {
+		if messages[i].Damaged() {
+			continue // what the inbox has is better
+		}
 		sequence := int64(messages[i].Sequence) //nolint:gosec // see put
 		sequences = append(sequences, sequence)
 		if messages[i].IsEvent() {

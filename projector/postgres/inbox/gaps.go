@@ -1,8 +1,10 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,7 +52,7 @@ func (i *Inbox) VerifyStream(ctx context.Context, last uint64, stream projector.
 }
 
 // Missing lists the gaps in the sequences that the inbox has recorded, from 1 to the
-// given one.
+// given one. What it knows to be damaged in the stream counts as one: it may be restored.
 func (i *Inbox) Missing(ctx context.Context, to uint64) ([]projector.Range, error) {
 	rows, err := i.DB.Pool.Query(ctx, `
 		select before + 1, sequence - 1 from (
@@ -74,6 +76,15 @@ func (i *Inbox) Missing(ctx context.Context, to uint64) ([]projector.Range, erro
 	if err != nil {
 		return nil, fmt.Errorf("looking for gaps in the inbox: %w", tx.Translate(err))
 	}
+	damaged, err := tx.Collect[uint64](ctx, i.DB.LookMany, "looking for damage", "select sequence from projection.damage where accepted is null and sequence <= $1 order by 1", int64(to)) //nolint:gosec // see above
+	if err != nil {
+		return nil, err
+	}
+	damaged = slices.DeleteFunc(damaged, func(s uint64) bool {
+		return slices.ContainsFunc(gaps, func(g projector.Range) bool { return g.From <= s && s <= g.To })
+	})
+	gaps = append(gaps, projector.RangesOf(damaged)...)
+	slices.SortFunc(gaps, func(a, b projector.Range) int { return cmp.Compare(a.From, b.From) })
 	return gaps, nil
 }
 
@@ -134,19 +145,21 @@ func (i *Inbox) Backlog(ctx context.Context) (freshness.Backlog, error) {
 		return b, err
 	}
 	defer tx.Rollback(ctx, transaction)
-	var due, failing *time.Time
+	var due, failing, damaged *time.Time
 	err = transaction.QueryRow(ctx, `
 		select (select count(distinct referral) from projection.due),
 			(select since from projection.due order by mark limit 1),
 			(select count(*) from projection.conflict),
 			(select count(*) from projection.event where `+sqlOtherTypes+` and type <> all ($1)),
 			(select count(*) from projection.failing),
-			(select min(since) from projection.failing)`, store.Types()).
-		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown, &b.Failing.Count, &failing)
+			(select min(since) from projection.failing),
+			(select count(*) from projection.damage where accepted is null),
+			(select min(since) from projection.damage where accepted is null)`, store.Types()).
+		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown, &b.Failing.Count, &failing, &b.Damaged.Count, &damaged)
 	if err != nil {
 		return b, fmt.Errorf("counting what waits: %w", tx.Translate(err))
 	}
-	b.OldestDue, b.Failing.Since = orZero(due), orZero(failing)
+	b.OldestDue, b.Failing.Since, b.Damaged.Since = orZero(due), orZero(failing), orZero(damaged)
 	rows, err := transaction.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return b, fmt.Errorf("counting what is parked: %w", tx.Translate(err))

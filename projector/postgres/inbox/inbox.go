@@ -77,7 +77,8 @@ func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error
 }
 
 // putRest records the sequences of messages that gave no new event, lets those that are
-// earlier than what stands in the inbox take its place, and marks whom person events wake.
+// earlier than what stands in the inbox take its place, notes what is damaged, and marks whom
+// person events wake.
 func putRest(ctx context.Context, transaction pgx.Tx, messages []store.Stored, args []any, unreadable []int64) error {
 	sequences := make([]int64, len(messages))
 	for i := range messages {
@@ -89,6 +90,7 @@ func putRest(ctx context.Context, transaction pgx.Tx, messages []store.Stored, a
 		b.Queue(sqlReplace, args...)
 	}
 	b.Queue(sqlPutOthers, sequences, unreadable)
+	queueDamage(&b, messages)
 	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
@@ -184,9 +186,11 @@ const sqlPutEvents = `
 with put as (
 	insert into projection.event (referral, type, id, sequence, crn, noms, emitted, occurred, received, stored, source, sha256, body)` + sqlBatch + `
 	on conflict do nothing
-	returning referral
+	returning referral, sequence
 ), marked as (
 	insert into projection.due (referral) select distinct referral from put order by 1
+), mended as (
+	delete from projection.damage d using put p where d.sequence = p.sequence
 )
 select count(*) from put`
 

@@ -46,6 +46,7 @@ func load(ctx context.Context, transaction pgx.Tx, messages []store.Stored) erro
 	var b pgx.Batch
 	b.Queue(sqlMark, referralsOf(absent))
 	b.Queue(sqlPutIdentities, identitiesOf(events)...)
+	b.Queue(sqlMended, placeColumns(absent)[3])
 	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}

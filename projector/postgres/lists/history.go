@@ -98,6 +98,9 @@ func (l *Lists) look(ctx context.Context, referrals []store.Referral, meant func
 			who.Referrals = append(who.Referrals, p.Referrals...)
 			who.Events = append(who.Events, p.Events...)
 			who.Marks = append(who.Marks, p.Marks...)
+			if p.Hold != nil {
+				who.Hold = p.Hold
+			}
 		}
 	}
 	if len(who.Referrals) == 0 {
@@ -111,7 +114,10 @@ func (l *Lists) look(ctx context.Context, referrals []store.Referral, meant func
 	is := &subjects[0]
 	history := inspect.History{
 		Owner: who.Ownership, Referrals: who.Referrals, Current: is.Current,
-		Outcome: delius.Diff(is.Desired, is.Current, refs), Due: len(who.Marks) > 0,
+		Outcome: delius.Diff(is.Desired, is.Current, refs), Due: len(who.Marks) > 0, Hold: who.Hold,
+	}
+	if who.Hold != nil {
+		history.Outcome = who.Hold.Outcome(who.Referrals)
 	}
 	if history.Events, err = recorded(ctx, look.Tx(), who.Referrals); err != nil {
 		return inspect.History{}, fmt.Errorf("reading events: %w", tx.Translate(err))

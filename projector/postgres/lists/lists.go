@@ -88,6 +88,13 @@ func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause deliu
 	if err != nil {
 		return nil, fmt.Errorf("listing what is parked: %w", tx.Translate(err))
 	}
+	if len(who.CRNs) == 0 {
+		damaged, err := l.damaged(ctx, cause)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, damaged...)
+	}
 	if cause == "" || cause == delius.Failing {
 		fails, err := l.Failing.List(ctx, naming)
 		if err != nil {
@@ -112,6 +119,26 @@ func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause deliu
 	return slices.DeleteFunc(list, func(p inspect.Parked) bool {
 		return len(who.CRNs) > 0 && !slices.Contains(who.CRNs, p.Owner.CRN)
 	}), nil
+}
+
+// damaged lists the damage of the stream of which nobody knows whose it is.
+func (l *Lists) damaged(ctx context.Context, cause delius.Cause) ([]inspect.Parked, error) {
+	rows, err := l.DB.Pool.Query(ctx, `
+		select cause, 'message ' || sequence || ' of the stream', since from projection.damage
+		where referral is null and accepted is null and ($1 = '' or cause = $1) order by since, sequence`, string(cause))
+	if err == nil {
+		var list []inspect.Parked
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (inspect.Parked, error) {
+			var p inspect.Parked
+			err := row.Scan(&p.Cause, &p.Problem, &p.Since)
+			p.Since = p.Since.UTC()
+			return p, err
+		})
+		if err == nil {
+			return list, nil
+		}
+	}
+	return nil, fmt.Errorf("listing damage of the stream: %w", tx.Translate(err))
 }
 
 // naming are the referrals that may be those of whom is selected; nil is all.

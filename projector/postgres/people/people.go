@@ -64,7 +64,7 @@ func (p *People) ReferralsOf(ctx context.Context, offenders []int64) ([]store.Re
 // Unowned implements projector.People.
 func (p *People) Unowned(ctx context.Context) ([]store.Referral, error) {
 	return tx.Collect[store.Referral](ctx, p.DB.Scan, "listing the referrals of nobody",
-		"select distinct referral from projection.event except select referral from "+named+" order by 1")
+		"(select referral from projection.event union select referral from projection.damage where accepted is null and referral is not null) except select referral from "+named+" order by 1")
 }
 
 // sqlNaming are the referrals whose events name any of the CRNs $1, or the person whose it is,

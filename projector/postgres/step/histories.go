@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,11 +26,27 @@ type history struct {
 	marks    []int64
 	parked   bool    // known only where one looks
 	placed   []int64 // on whom rows of it were put over a merge
+	hold     *delius.Hold
+}
+
+// noteDamage notes what of the stream is damaged of the referral: a cause, a sequence, and whom
+// it named, separated by spaces.
+func (h *history) noteDamage(damage []string) {
+	for _, text := range damage {
+		parts := strings.Split(text, " ")
+		h.add(store.CRN(parts[2]), store.NOMS(parts[3]))
+		if h.hold == nil {
+			h.hold = &delius.Hold{Cause: delius.Cause(parts[0]), Problem: "message " + parts[1] + " of the stream, of referral " + h.referral.String()}
+		}
+	}
 }
 
 // addTo makes the referral one of a person's.
 func (h *history) addTo(p *projector.Person) {
 	p.Waits = p.Waits || len(h.marks) > 0 || h.parked
+	if p.Hold == nil {
+		p.Hold = h.hold
+	}
 	p.Referrals = append(p.Referrals, h.referral)
 	p.Events = append(p.Events, h.events...)
 	p.Fresh = append(p.Fresh, h.fresh...)
@@ -49,10 +66,12 @@ func sqlHistories(dry bool) string {
 		with mine as materialized (
 			select referral, array(select mark from projection.due d where d.referral = u.referral) as marks, ` + parked + ` as parked, array(
 				select placed_on from projection.contact c where c.referral = u.referral and c.placed_by <> ''
-				union select placed_on from projection.address a where a.booking = u.referral and a.placed_by <> '') as placed
+				union select placed_on from projection.address a where a.booking = u.referral and a.placed_by <> '') as placed,
+				array(select concat_ws(' ', d.cause, d.sequence, coalesce(d.crn, ''), coalesce(d.noms, '')) from projection.damage d
+					where d.referral = u.referral and d.accepted is null order by d.sequence) as damage
 			from (` + people.SQLReferralsNaming + ` union select unnest($3::uuid[])) u
 		)
-		select m.referral, m.marks, m.parked, m.placed, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.occurred, e.stored, coalesce(e.source, ''), e.body,
+		select m.referral, m.marks, m.parked, m.placed, m.damage, e.type, e.id, e.sequence, coalesce(e.crn, ''), coalesce(e.noms, ''), e.emitted, e.occurred, e.stored, coalesce(e.source, ''), e.body,
 			(select a.sequence from projection.applied a where a.sequence = e.sequence) is null
 		from mine m left join projection.event e using (referral)`
 }
@@ -74,17 +93,19 @@ func (s *Step) histories(ctx context.Context, selected map[store.Referral]*names
 	all := map[store.Referral]*history{}
 	var e store.Event
 	var marks, placed []int64
+	var damage []string
 	var eventType, id *string
 	var sequence *int64
 	var emitted, occurred, stored *time.Time
 	var source pgtype.DriverBytes // needed only of what is new, by telemetry
 	var parked, fresh bool
 	_, err = pgx.ForEachRow(rows, []any{
-		&e.Referral, &marks, &parked, &placed, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &occurred, &stored, &source, (*pgtype.DriverBytes)(&e.Body), &fresh,
+		&e.Referral, &marks, &parked, &placed, &damage, &eventType, &id, &sequence, &e.CRN, &e.NOMS, &emitted, &occurred, &stored, &source, (*pgtype.DriverBytes)(&e.Body), &fresh,
 	}, func() error {
 		h := all[e.Referral]
 		if h == nil {
 			h = &history{referral: e.Referral, marks: slices.Clone(marks), parked: parked, placed: slices.Clone(placed)}
+			h.noteDamage(damage)
 			all[e.Referral] = h
 		}
 		if sequence == nil {

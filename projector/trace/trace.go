@@ -1,4 +1,5 @@
-package projector
+// Package trace connects the trace of a step with those of the events that it is over.
+package trace
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 // maxLinks bounds the traces that one step names.
 const maxLinks = 100
 
-// links names the traces that events came with, from their queue message on.
-func links(events []store.Stored) []trace.Link {
+// Links names the traces that events came with, from their queue message on.
+func Links(events []store.Stored) []trace.Link {
 	var out []trace.Link
 	for i := range events {
 		header := events[i].Header["traceparent"]
@@ -31,9 +32,9 @@ func links(events []store.Stored) []trace.Link {
 	return out
 }
 
-// span starts the span of a step over people of many events, each with a trace of its
+// Span starts the span of a step over people of many events, each with a trace of its
 // own: the step is a new trace that links to theirs.
-func span(ctx context.Context, links []trace.Link, referrals int) (context.Context, trace.Span) {
+func Span(ctx context.Context, links []trace.Link, referrals int) (context.Context, trace.Span) {
 	return otel.Tracer("casdelius/projector").Start(ctx, "reconcile",
 		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links[:min(len(links), maxLinks)]...),
 		trace.WithAttributes(attribute.Int("referrals", referrals)))
