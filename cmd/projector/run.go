@@ -103,7 +103,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 // error: ctx ended first.
 func (c *runCommand) awaitDatabase(ctx context.Context, s *session, await *command.Await) (pool *pgxpool.Pool, db *postgres.Database, err error) {
 	err = await.For(ctx, "the database", projection.Passes, func() error {
-		connected, err := s.connect(ctx, c.Workers+relayConnections)
+		connected, err := projection.Connect(ctx, s.Database, c.Workers+relayConnections, projection.Primary)
 		if err != nil {
 			return err
 		}

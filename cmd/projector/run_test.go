@@ -282,6 +282,7 @@ type process struct {
 	read    chan struct{} // closed when its output has ended
 	log     *jetstream.Log
 	address string // of health and metrics
+	said    written
 }
 
 // stream is a NATS server whose stream has some events: its URL, and the stream.
@@ -336,7 +337,7 @@ func startBeside(t *testing.T, w *world, database, nats string, log *jetstream.L
 	}
 	go func() {
 		defer close(s.read)
-		_, _ = io.Copy(io.Discard, stdout)
+		_, _ = io.Copy(&s.said, stdout)
 	}()
 	return s
 }

@@ -91,7 +91,7 @@ func translate(err error) error {
 
 // Connect opens the database with connections for a number of workers. All are opened anew
 // after one of them was found to be read-only: another server may be the primary now.
-func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error) {
+func Connect(ctx context.Context, url string, workers int, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, projector.Refuse(errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database")) // it may hold a password
@@ -100,6 +100,9 @@ func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error
 	config.PingTimeout = pingTimeout
 	config.ConnConfig.Tracer = otelpgx.NewTracer()
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
+	for _, option := range options {
+		option(config)
+	}
 	var opened atomic.Pointer[pgxpool.Pool]
 	sound := config.ConnConfig.OnPgError
 	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
@@ -114,6 +117,21 @@ func Connect(ctx context.Context, url string, workers int) (*pgxpool.Pool, error
 	}
 	opened.Store(pool)
 	return pool, nil
+}
+
+// Primary makes connections to a standby fail, which the server says itself when it is
+// connected to: what is read from one may be old, and nothing can be written.
+func Primary(config *pgxpool.Config) {
+	valid := config.ConnConfig.ValidateConnect
+	config.ConnConfig.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if conn.ParameterStatus("in_hot_standby") == "on" {
+			return errors.New("the server is a standby: a primary is waited for")
+		}
+		if valid == nil {
+			return nil
+		}
+		return valid(ctx, conn)
+	}
 }
 
 // pingTimeout bounds the look at a connection that was idle for a second before it is used again.
