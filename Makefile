@@ -30,13 +30,14 @@ run: go postgres ## Run the whole system on this machine; ARGS="--once --people 
 test: go postgres pgbouncer fauxqs ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
 
-# The bound holds for each package's tests by -timeout, and for all of it by timeout.
+# Most of these tests mostly wait, for servers that start or elect: several run at once. The
+# bound holds for each package's tests by -timeout, and for all of it by timeout.
 torture: SEED := $(SEED)
 torture: go postgres fuse ## Show the promises that take minutes, at most ROUND=20 of them; PKG=./store/jetstream, TEST=TestTortureKills, SEED=1
 	@echo "torture: at most $(ROUND) minutes, SEED=$(SEED)"
 	@cd .ci/powercut && go test -race .
 	@TORTURE_ROUND=$(ROUND) SEED=$(SEED) timeout --signal=QUIT --kill-after=30s $(ROUND)m \
-		go test -race -tags torture -run '^$(TEST)' -count=1 -v -timeout $(ROUND)m $(TESTFLAGS) \
+		go test -race -tags torture -run '^$(TEST)' -count=1 -v -parallel 4 -timeout $(ROUND)m $(TESTFLAGS) \
 		$(if $(filter ./...,$(PKG)),$(call packages,TestTorture),$(PKG)) \
 		|| { echo "torture: failed, or took more than $(ROUND) minutes; again with SEED=$(SEED)" >&2; exit 1; }
 

@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -45,7 +47,16 @@ func run() error {
 			fmt.Println("ok")
 		}
 	}
-	return m.server.Unmount()
+	return m.unmount()
+}
+
+// unmount takes the disk out of its folder though somebody who is being killed may have files
+// open still.
+func (m *mounted) unmount() error {
+	if m.server.Unmount() == nil || syscall.Unmount(m.folder, syscall.MNT_DETACH) == nil {
+		return nil
+	}
+	return exec.Command("fusermount3", "-uz", m.folder).Run() //nolint:gosec // our own folder
 }
 
 // mounted is a disk in its folder.

@@ -143,7 +143,7 @@ func (l *load) requireKept(tb testing.TB, log *jetstream.Log) {
 	seen := map[string]uint64{}
 	for _, e := range read(tb, log, 0, 0) {
 		require.NoError(tb, e.Err)
-		require.NotContains(tb, seen, e.ID, "stored twice")
+		require.Zero(tb, seen[e.ID], "%s is stored twice", e.ID)
 		seen[e.ID] = e.Sequence
 	}
 	gone, moved := 0, 0
