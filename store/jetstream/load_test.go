@@ -31,7 +31,8 @@ type load struct {
 
 	mu           sync.Mutex
 	acknowledged map[string]uint64
-	retried      int // appended again, as nobody knows what came of it
+	retried      int   // appended again, as nobody knows what came of it
+	failed       error // the last
 	due          []due
 }
 
@@ -108,11 +109,12 @@ func (l *load) retry(ctx context.Context, e *store.Event) {
 
 func (l *load) once(ctx context.Context, e *store.Event) bool {
 	sequence, err := l.append(ctx, e)
-	if err != nil {
-		return false
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil {
+		l.failed = err
+		return false
+	}
 	l.acknowledged[e.ID] = sequence
 	for len(l.due) > 0 && l.due[0].count <= len(l.acknowledged) {
 		close(l.due[0].done)
@@ -130,8 +132,10 @@ func (l *load) after(tb testing.TB, n int) {
 	l.mu.Unlock()
 	select {
 	case <-one.done:
-	case <-time.After(4 * patience):
-		require.Fail(tb, "nothing is acknowledged any more")
+	case <-time.After(10 * patience): // elections take long where there is little of a processor for each
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		require.Fail(tb, "nothing is acknowledged any more", "%d are, the last error is: %v", len(l.acknowledged), l.failed)
 	}
 }
 
@@ -139,9 +143,19 @@ func (l *load) after(tb testing.TB, n int) {
 // sequence that was said, and nothing twice. The load is stopped.
 func (l *load) requireKept(tb testing.TB, log *jetstream.Log) {
 	tb.Helper()
-	require.Eventually(tb, func() bool { return log.Ready(context.Background()) == nil }, patience, 10*time.Millisecond)
+	var stored []store.Stored
+	require.Eventually(tb, func() bool { // servers may still elect a leader
+		stored = nil
+		for e, err := range log.Read(context.Background(), 0, 0) {
+			if err != nil {
+				return false
+			}
+			stored = append(stored, e)
+		}
+		return true
+	}, 10*patience, 10*time.Millisecond, "the stream cannot be read")
 	seen := map[string]uint64{}
-	for _, e := range read(tb, log, 0, 0) {
+	for _, e := range stored {
 		require.NoError(tb, e.Err)
 		require.Zero(tb, seen[e.ID], "%s is stored twice", e.ID)
 		seen[e.ID] = e.Sequence
