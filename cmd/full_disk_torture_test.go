@@ -134,7 +134,7 @@ func (f *full) fillDisk(t *testing.T) (free func()) {
 }
 
 // TestTortureAFullDiskOfPostgreSQLLosesNothing fills the disk under load. PostgreSQL goes on by
-// itself once there is room, or ends, and is started again as its supervisor would.
+// itself once there is room; if it has ended, it is started again as its supervisor would.
 func TestTortureAFullDiskOfPostgreSQLLosesNothing(t *testing.T) {
 	t.Parallel()
 	disk := torturetest.NewDisk(t)
