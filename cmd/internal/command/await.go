@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (a *Await) For(ctx context.Context, what string, passes func(error) bool, t
 			return err
 		}
 		a.Logger.WarnContext(ctx, what+" cannot be used yet", "retry", pause, "error", err)
-		a.say(strings.ToLower(strings.TrimPrefix(what, "the ")), err)
+		a.say(strings.ToLower(strings.TrimPrefix(what, "the ")), fmt.Errorf("the service is starting: %w", err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -29,11 +29,11 @@ func TestAPoolGivesUpSessionsThatCannotBeUsedOn(t *testing.T) {
 		conn, err := pool.Acquire(ctx)
 		require.NoError(t, err)
 		_, err = conn.Exec(ctx, "do $$ begin raise exception 'in a test' using errcode = '"+code+"'; end $$")
-		require.ErrorContains(t, err, code)
-		require.Equal(t, kept, !conn.Conn().IsClosed(), code)
+		closed, before := conn.Conn().IsClosed(), other.Conn().PgConn().PID()
 		conn.Release()
-		before := other.Conn().PgConn().PID()
 		other.Release()
+		require.ErrorContains(t, err, code)
+		require.Equal(t, kept, !closed, code)
 		var after uint32
 		require.NoError(t, pool.QueryRow(ctx, "select pg_backend_pid()").Scan(&after))
 		if code == "25006" {
