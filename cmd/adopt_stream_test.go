@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,11 +133,11 @@ func ingestTooEarly(t *testing.T, s *system, more []storetest.Raised) {
 // failing appends a few events, and then no more.
 type failing struct {
 	verify.Appender
-	left int
+	left atomic.Int64
 }
 
 func (f *failing) Append(ctx context.Context, e *store.Event) (store.Ack, error) {
-	if f.left--; f.left < 0 {
+	if f.left.Add(-1) < 0 {
 		return store.Ack{}, errors.New("interrupted")
 	}
 	return f.Appender.Append(ctx, e)
@@ -148,7 +149,9 @@ func adoptHalf(t *testing.T, s *system, _ []storetest.Raised) {
 	require.NoError(t, err)
 	a, err := s.compare(db)
 	require.NoError(t, err)
-	require.ErrorContains(t, a.Adopt(ctx, db.Inbox, &failing{s.log, 7}, func(projector.Progress) {}), "interrupted")
+	few := &failing{Appender: s.log}
+	few.left.Store(7)
+	require.ErrorContains(t, a.Adopt(ctx, db.Inbox, few, func(projector.Progress) {}), "interrupted")
 }
 
 func loseOfInbox(t *testing.T, s *system, _ []storetest.Raised) {

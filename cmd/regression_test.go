@@ -38,7 +38,7 @@ func TestD1ARedeliveredArrivalChangesNothing(t *testing.T) {
 	s.settle(t)
 	require.Equal(t, before, s.rows(t))
 	require.Len(t, s.addresses(t), 1)
-	require.GreaterOrEqual(t, projector.counted(t, "projector_messages_total", ""), 2, "the projector has had both messages")
+	require.GreaterOrEqual(t, projector.counted(t, "projector_messages_total", "event"), 2, "the projector has had both messages")
 	require.Equal(t, 1, s.said.count("PersonArrived"))
 	s.requireTwin(t)
 }

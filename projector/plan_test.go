@@ -108,10 +108,10 @@ func written(subject string, fields []string) string {
 func recordWrites(t *testing.T, db postgrestest.Database) {
 	t.Helper()
 	_, err := db.Pool.Exec(ctx, `
-		create table written (before jsonb, after jsonb not null);
+		create table public.written (before jsonb, after jsonb not null);
 		create function record_write() returns trigger language plpgsql as $$
 		begin
-			insert into written values (case when tg_op = 'UPDATE' then to_jsonb(old) end, to_jsonb(new));
+			insert into public.written values (case when tg_op = 'UPDATE' then to_jsonb(old) end, to_jsonb(new));
 			return null;
 		end $$;
 		create trigger record_write after insert or update on delius.contact for each row execute function record_write();

@@ -258,7 +258,10 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 	for _, table := range []string{"contact", "address"} {
 		r.exec(t, "alter table projection."+table+" drop column placed_by, drop column placed_on")
 	}
-	r.exec(t, "drop table projection.outbox, projection.notices")
+	r.exec(t, "drop table projection.outbox, projection.notices, projection.fold, projection.failing, projection.damage")
+	r.exec(t, "alter table projection.rebuild drop column fence, drop column lease_end")
+	r.exec(t, "drop sequence projection.rebuild_fence")
+	r.exec(t, "drop index projection.event_other_type")
 	r.exec(t, "update projection.schema_version set version = 2")
 	r.exec(t, "insert into projection.rebuild (worker, since, started, person, people, changed) select 'old', now(), now(), max(offender_id), 2, 2 from delius.offender")
 	require.NoError(t, postgres.Migrate(ctx, r.delius.Pool))

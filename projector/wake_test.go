@@ -185,7 +185,7 @@ func TestAPersonEventHealsWhatIsParkedAtOnce(t *testing.T) {
 	require.Len(t, contacts, 1)
 	require.Len(t, addresses, 1)
 	require.Empty(t, rig.due(t))
-	require.Equal(t, map[string]float64{"event": 0, "person-event": 2, "unreadable": 0}, counts(t, config.Registry.(*prometheus.Registry), "projector_messages_total"))
+	require.Equal(t, map[string]float64{"canary": 0, "damaged": 0, "event": 0, "person-event": 2, "unreadable": 0}, counts(t, config.Registry.(*prometheus.Registry), "projector_messages_total"))
 	require.Equal(t, map[string]float64{"": 1}, counts(t, config.Registry.(*prometheus.Registry), "projector_woken_referrals_total"))
 	require.Equal(t, map[string]float64{"": 0}, counts(t, config.Registry.(*prometheus.Registry), "projector_unreadable_total"))
 }
