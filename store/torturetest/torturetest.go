@@ -4,7 +4,7 @@
 // variant that the very same check must catch, lest it prove nothing.
 //
 // A run may take so many minutes, which the variable TORTURE_ROUND of the environment says: 20
-// for all of it, 5 for the round of CI. Tests do as large a part of their work as that is of
+// for all of it, 5 for a short round. Tests do as large a part of their work as that is of
 // the whole. Whatever is random comes from one seed, which SEED replays.
 package torturetest
 
