@@ -120,7 +120,6 @@ var ErrRebuildRunning = errors.New("another rebuild is running")
 type RebuildRunning struct {
 	By    string
 	Since time.Time
-	Fence int64         // the number of the lease
 	End   time.Time     // of the lease, by the database's clock, unless it is renewed
 	Left  time.Duration // until then
 }

@@ -51,13 +51,13 @@ func Problem(err error) string {
 // Fail keeps that a referral's person met an error. Each try that fails doubles the pause
 // before the next.
 func (f *Failing) Fail(ctx context.Context, referral store.Referral, problem string, now time.Time) error {
-	_, err := f.DB.Pool.Exec(ctx, `
+	_, err := f.DB.Exec(ctx, `
 		insert into projection.failing as f (referral, problem, since, tries, next_try) values ($1, $2, $3, 1, $3::timestamptz + $4::interval)
 		on conflict (referral) do update set problem = excluded.problem, tries = f.tries + 1,
 			next_try = $3::timestamptz + least($5::interval, $4::interval * power(2, least(f.tries, 30)))`,
 		referral, problem, now, f.Min, f.Max)
 	if err != nil {
-		return fmt.Errorf("keeping that referral %s fails: %w", referral, tx.Translate(err))
+		return fmt.Errorf("keeping that referral %s fails: %w", referral, err)
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (f *Failing) List(ctx context.Context, referrals []store.Referral) ([]inspe
 
 // Retry makes those of some referrals be tried again at once, and returns how many that is.
 func (f *Failing) Retry(ctx context.Context, referrals []store.Referral, now time.Time) (int, error) {
-	tag, err := f.DB.Pool.Exec(ctx, `
+	n, err := f.DB.Exec(ctx, `
 		with locked as (
 			select referral from projection.failing where referral = any ($1) order by 1 for update skip locked
 		), due as (
@@ -86,7 +86,7 @@ func (f *Failing) Retry(ctx context.Context, referrals []store.Referral, now tim
 		)
 		update projection.failing f set next_try = least(next_try, $2) from locked l where f.referral = l.referral`, referrals, now)
 	if err != nil {
-		return 0, fmt.Errorf("making who fails be tried again: %w", tx.Translate(err))
+		return 0, fmt.Errorf("making who fails be tried again: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return n, nil
 }

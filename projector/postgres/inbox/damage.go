@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"casdelius/projector/delius"
-	"casdelius/projector/postgres/tx"
 	"casdelius/store"
 )
 
@@ -66,7 +65,7 @@ func queueDamage(b *pgx.Batch, messages []store.Stored) {
 
 // AcceptLoss implements verify.Mender.
 func (i *Inbox) AcceptLoss(ctx context.Context, sequences []uint64) error {
-	_, err := i.DB.Pool.Exec(ctx, `
+	_, err := i.DB.Exec(ctx, `
 		with accepted as (
 			update projection.damage set accepted = now() where sequence = any ($1) and accepted is null returning referral, crn, noms
 		)
@@ -76,7 +75,7 @@ func (i *Inbox) AcceptLoss(ctx context.Context, sequences []uint64) error {
 		union select i.referral from accepted a join projection.identity i on i.noms = a.noms where i.noms <> ''
 		order by 1`, sequences)
 	if err != nil {
-		return fmt.Errorf("accepting the loss of %d messages: %w", len(sequences), tx.Translate(err))
+		return fmt.Errorf("accepting the loss of %d messages: %w", len(sequences), err)
 	}
 	return nil
 }

@@ -62,8 +62,8 @@ func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now t
 // running says whose lease it is.
 func (l *rebuildLock) running(ctx context.Context) error {
 	running := &projector.RebuildRunning{}
-	err := l.db.Pool.QueryRow(ctx, "select worker, since, fence, lease_end, lease_end - now() from projection.rebuild").
-		Scan(&running.By, &running.Since, &running.Fence, &running.End, &running.Left)
+	err := l.db.Pool.QueryRow(ctx, "select worker, since, lease_end, lease_end - now() from projection.rebuild").
+		Scan(&running.By, &running.Since, &running.End, &running.Left)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("%w: another rebuild has just ended", projector.ErrRetry)

@@ -208,6 +208,11 @@ func (c *Cluster) choosePort(ctx context.Context) (int, error) {
 	if c.port != 0 {
 		return c.port, nil
 	}
+	return freePort(ctx)
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort(ctx context.Context) (int, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port for PostgreSQL: %w", err)
@@ -232,7 +237,7 @@ func (c *Cluster) startOn(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	if err := c.awaitReady(ctx, p, port); err != nil {
+	if err := awaitReady(ctx, p, c.urlOn(port, "postgres")); err != nil {
 		_ = p.end()
 		if said := log.tail(); strings.Contains(said, "Address already in use") {
 			return fmt.Errorf("%w:\n%s", errPortTaken, said)
@@ -243,22 +248,22 @@ func (c *Cluster) startOn(ctx context.Context, port int) error {
 	return nil
 }
 
-// awaitReady connects until it works, the server has ended or ctx has.
-func (c *Cluster) awaitReady(ctx context.Context, p *process, port int) error {
+// awaitReady connects until it works, the program has ended or ctx has.
+func awaitReady(ctx context.Context, p *process, url string) error {
 	const pause, limit = 10 * time.Millisecond, time.Second
 	for {
 		// The password sees to it that no other server is taken for this one.
 		attempt, cancel := context.WithTimeout(ctx, limit)
-		conn, err := pgx.Connect(attempt, c.urlOn(port, "postgres"))
+		conn, err := pgx.Connect(attempt, url)
 		cancel()
 		if err == nil {
 			return conn.Close(ctx)
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("postgres ended: %w", p.err)
+			return fmt.Errorf("it ended: %w", p.err)
 		case <-ctx.Done():
-			return fmt.Errorf("postgres took no connection: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("it took no connection: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(pause):
 		}
 	}

@@ -12,9 +12,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Pooler runs PgBouncer in transaction mode in front of a database until the test ends, and
@@ -66,12 +63,10 @@ func findPooler() (string, error) {
 
 // startPooler starts it on a port that was free a moment ago, and waits until it answers.
 func startPooler(ctx context.Context, program, database string, forgives bool, a account, h *home) (through string, p *process, err error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	port, err := freePort(ctx)
 	if err != nil {
-		return "", nil, err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
 		return "", nil, err
 	}
 	settings, through, err := poolerSettings(database, forgives, port)
@@ -93,7 +88,7 @@ func startPooler(ctx context.Context, program, database string, forgives bool, a
 	if p, err = startProcess(a, log, program, "-q", file); err != nil {
 		return "", nil, err
 	}
-	if err := awaitPooler(ctx, p, through); err != nil {
+	if err := awaitReady(ctx, p, through); err != nil {
 		p.signal(os.Kill)
 		<-p.exited
 		said, _ := os.ReadFile(h.log())
@@ -127,24 +122,4 @@ max_client_conn = 500
 	}
 	address.Host, address.Path = net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "/behind"
 	return settings, address.String(), nil
-}
-
-// awaitPooler connects until it works.
-func awaitPooler(ctx context.Context, p *process, through string) error {
-	for deadline := time.Now().Add(limit); ; {
-		conn, err := pgx.Connect(ctx, through)
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-		select {
-		case <-p.exited:
-			return fmt.Errorf("it ended: %w", p.err)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
