@@ -11,6 +11,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/verify"
+	"casdelius/store"
 )
 
 // poison makes every write of a contact of somebody fail, with an error that tells of them.
@@ -104,6 +105,31 @@ func TestWhoFailsIsLeftAloneByEveryProcessUntilTheNextTry(t *testing.T) {
 	due, err = r.db.Due(ctx, now, time.Now(), 10, nil)
 	require.NoError(t, err)
 	require.Len(t, due, 2)
+}
+
+// Catches a fault that everybody meets as an error of their own: each person fails, nobody is
+// due any more, and readiness says that all is well.
+func TestWhereEveryoneBeginsToFailTheServiceIsNotHealthy(t *testing.T) {
+	t.Parallel()
+	r := populated(t)
+	p, err := projector.New(r.stream, r.db.Ports(), projector.Config{Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	try := func(n byte) {
+		report, err := p.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{booking(n)}})
+		require.NoError(t, err)
+		require.Empty(t, report.Plan)
+	}
+	r.poison(t, string(someone))
+	for n := byte(1); n <= 5; n++ {
+		r.put(t, moved(n, someone, 0))
+		require.NoError(t, p.Healthy(ctx), "%d may fail by themselves", n-1)
+		try(n)
+		try(n) // again is no news
+	}
+	require.ErrorContains(t, p.Healthy(ctx), "5 referrals have begun to fail, the last by SQLSTATE 23514 on delius.contact")
+	r.put(t, moved(6, another, 0))
+	try(6)
+	require.NoError(t, p.Healthy(ctx), "something was written")
 }
 
 // unreadable makes the history of a referral one that cannot be read.

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"casdelius/projector"
+	"casdelius/projector/freshness"
 	"casdelius/store"
 	"casdelius/store/storetest"
 )
@@ -136,5 +137,32 @@ func TestWhatWasAppliedOfAnEventMovesToItsEarlierSequenceAlsoWhereThatIsKnown(t 
 		require.Equal(t, []int64{1}, rig.ids(t, "select sequence from projection.applied"))
 		require.Equal(t, []int64{1}, rig.ids(t, "select sequence from projection.event"))
 		require.Equal(t, []int64{2}, rig.ids(t, "select sequence from projection.other_sequence"))
+	}
+}
+
+// Catches a count of messages without an event that has events in it, or what comes after a gap.
+func TestTheInboxSaysWhatItHasOfARangeOfTheStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.begin(t, nil)
+	h := history(t)
+	first, second := h.Events[0].Event, h.Events[1].Event
+	r.put(t, first, first, second) // 1, 2, 3
+	lost := r.stream.add(first)    // 4
+	r.put(t, second, second)       // 5, 6
+	require.Len(t, lost, 1)
+	for _, c := range []struct {
+		after, to uint64
+		want      freshness.Recorded
+	}{
+		{0, 3, freshness.Recorded{Others: 1, Last: 6}},
+		{0, 6, freshness.Recorded{Gap: 4, Others: 1, Last: 6}},
+		{4, 6, freshness.Recorded{Others: 2, Last: 6}},
+		{4, 9, freshness.Recorded{Gap: 7, Others: 2, Last: 6}},
+		{2, 2, freshness.Recorded{Last: 6}},
+	} {
+		is, err := r.db.Lacks(ctx, c.after, c.to)
+		require.NoError(t, err)
+		require.Equal(t, c.want, is, "after %d up to %d", c.after, c.to)
 	}
 }

@@ -52,6 +52,7 @@ type Reconciler struct {
 	losses    referrals.Losses
 	search    chan struct{} // holds a token when a history was found to lack events
 	denied    atomic.Pointer[denial]
+	strays    referrals.Strays
 	last      atomic.Pointer[time.Time] // when a step last committed
 }
 
@@ -82,12 +83,13 @@ func (r *Reconciler) deny(err error) {
 	r.denied.Store(is)
 }
 
-// healthy is nil unless every step of late was denied.
+// healthy is nil unless every step of late was denied, or failed by errors that look like
+// people's own.
 func (r *Reconciler) healthy() error {
 	if d := r.denied.Load(); d != nil {
 		return fmt.Errorf("every step since %s was denied: %w", d.since.UTC().Format(time.RFC3339), d.last)
 	}
-	return nil
+	return r.strays.Err()
 }
 
 // commits notes that a step has committed.
@@ -128,6 +130,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		r.denied.Store(nil)
 		if !selection.DryRun {
 			r.commits()
+			if report.Changes > 0 {
+				r.strays.Forget()
+			}
 		}
 		r.publish(ctx, report, selection.Quiet)
 		return report, nil
@@ -276,6 +281,9 @@ func (r *Reconciler) failed(ctx context.Context, selection Selection, err error)
 	failure, unkept := r.steps.Fail(ctx, referral, err, keep, r.now())
 	if !keep || unkept != nil {
 		r.pauses.Fail(selection.Referrals, r.now())
+	}
+	if failure.Tries == 1 {
+		r.strays.Add(failure.Problem, r.now())
 	}
 	r.logger.ErrorContext(ctx, "a referral cannot be reconciled: it stays due", "referral", referral.String(), "error", errors.Join(err, unkept))
 	return Report{Failed: []Failure{failure}}, nil

@@ -84,6 +84,7 @@ type Inserted struct {
 type Failure struct {
 	Referral store.Referral
 	Problem  string // the error, without what it says of anybody
+	Tries    int    // that failed until now, where it is kept
 }
 
 // Steps begins steps.

@@ -22,6 +22,7 @@ var (
 	conflicts       = gauge("conflicts", "Conflicts that are kept.")
 	unknown         = gauge("unknown_type_events", "Events of types that have no effect.")
 	parked          = gauge("parked", "What is parked, by cause.", "cause")
+	others          = gauge("messages_without_event", "Messages of the stream that have no event of their own in the inbox: superseded by an earlier message with the same identity, person events, canaries, unreadable ones.")
 	damaged         = gauge("damaged_messages", "Messages that the stream has lost, or that are corrupt, and whose loss was not accepted.")
 	failing         = gauge("failing", "Referrals whose people met an unexpected error, and are tried again.")
 	failingAge      = gauge("failing_oldest_seconds", "For how long the one that fails longest has; 0 if none does.")
@@ -30,7 +31,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (m *Monitor) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{oldestUnapplied, measured, streamBytes, streamLeft, due, oldestDue, conflicts, unknown, damaged, failing, failingAge, parked, parkedAge} {
+	for _, d := range []*prometheus.Desc{oldestUnapplied, measured, streamBytes, streamLeft, due, oldestDue, conflicts, unknown, others, damaged, failing, failingAge, parked, parkedAge} {
 		to <- d
 	}
 }
@@ -58,6 +59,7 @@ func (m *Monitor) Collect(to chan<- prometheus.Metric) {
 	set(oldestDue, age(backlog.OldestDue, now))
 	set(conflicts, float64(backlog.Conflicts))
 	set(unknown, float64(backlog.Unknown))
+	set(others, float64(is.others))
 	set(damaged, float64(backlog.Damaged.Count))
 	set(failing, float64(backlog.Failing.Count))
 	set(failingAge, age(backlog.Failing.Since, now))

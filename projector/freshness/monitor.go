@@ -32,14 +32,20 @@ type Log interface {
 
 // Inbox is the database's copy of the stream.
 type Inbox interface {
-	// Lacks gives the lowest sequence after one, up to another, that is not recorded, 0 if all
-	// are; and the highest that is recorded at all.
-	Lacks(ctx context.Context, after, to uint64) (first, last uint64, err error)
+	// Lacks says what is recorded after one sequence, up to another.
+	Lacks(ctx context.Context, after, to uint64) (Recorded, error)
 	// Waiting is the oldest event in the inbox that is not applied and for which a step is to
 	// come, of all referrals but some.
 	Waiting(ctx context.Context, except []store.Referral) (Message, error)
 	// Backlog counts what waits.
 	Backlog(ctx context.Context) (Backlog, error)
+}
+
+// Recorded is what the inbox has of a range of the stream.
+type Recorded struct {
+	Gap    uint64 // the lowest sequence that is not recorded, 0 if all are
+	Others int    // sequences without an event of their own, of the range or before the gap
+	Last   uint64 // the highest sequence that is recorded at all
 }
 
 // Backlog is what waits.
@@ -87,6 +93,7 @@ type Monitor struct {
 	config    Config
 
 	complete uint64    // the inbox lacks nothing up to this sequence
+	others   int       // so many of these have no event of their own
 	scanned  time.Time // when that was last found from the beginning
 	lacking  Message   // the last that was asked for
 
@@ -101,6 +108,7 @@ type reading struct {
 	at      time.Time
 	stream  projector.Stream
 	last    uint64  // the highest sequence in the inbox
+	others  int     // sequences without an event of their own
 	lacking Message // the first that the inbox lacks
 	waiting Message // the oldest in the inbox
 
@@ -198,6 +206,7 @@ func (m *Monitor) look(ctx context.Context) (reading, error) {
 	if is.lacking, is.last, err = m.lacks(ctx, is.stream.LastSequence); err != nil {
 		return is, err
 	}
+	is.others = m.others
 	is.waiting, err = m.inbox.Waiting(ctx, m.projector.Failing())
 	return is, err
 }
@@ -214,17 +223,20 @@ const (
 // is not asked for again, but for now and then; a reading that ends early goes on there.
 func (m *Monitor) lacks(ctx context.Context, to uint64) (lacking Message, last uint64, err error) {
 	if now := m.config.Now(); now.Sub(m.scanned) > rescan || m.complete > to {
-		m.complete, m.scanned = 0, now
+		m.complete, m.others, m.scanned = 0, 0, now
 	}
 	for {
 		end := min(m.complete+stretch, max(to, m.complete))
-		first, last, err := m.inbox.Lacks(ctx, m.complete, end)
-		switch {
-		case err != nil:
+		is, err := m.inbox.Lacks(ctx, m.complete, end)
+		if err != nil {
 			return Message{}, 0, err
+		}
+		m.others += is.Others
+		first := is.Gap
+		switch {
 		case first == 0 && end >= to:
 			m.complete = end
-			return Message{}, last, nil
+			return Message{}, is.Last, nil
 		case first == 0:
 			m.complete = end
 			continue
@@ -237,7 +249,7 @@ func (m *Monitor) lacks(ctx context.Context, to uint64) (lacking Message, last u
 		}
 		switch m.lacking.Sequence {
 		case first:
-			return m.lacking, last, nil
+			return m.lacking, is.Last, nil
 		case 0: // the stream has none of the rest
 			m.complete = to
 		default: // a hole in the stream

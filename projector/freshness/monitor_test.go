@@ -70,19 +70,20 @@ func (w *world) From(_ context.Context, sequence uint64) (freshness.Message, err
 
 func (w *world) Delivers(context.Context) error { return w.paused }
 
-func (w *world) Lacks(_ context.Context, after, to uint64) (first, last uint64, err error) {
+func (w *world) Lacks(_ context.Context, after, to uint64) (is freshness.Recorded, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for s := range w.inbox {
-		last = max(last, s)
+		is.Last = max(is.Last, s)
 	}
 	for s := after + 1; s <= to; s++ {
 		w.asked++
 		if !w.inbox[s] {
-			return s, last, nil
+			is.Gap = s
+			break
 		}
 	}
-	return 0, last, nil
+	return is, nil
 }
 
 func (w *world) Waiting(_ context.Context, except []store.Referral) (freshness.Message, error) {

@@ -3,6 +3,7 @@
 package referrals
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -48,15 +49,15 @@ func (p *Pauses) Over(referrals []store.Referral) {
 	}
 }
 
-// persistentTries is how often a referral may fail before its events are no longer what waits.
-const persistentTries = 3
+// Persistent is how often a referral may fail before its events are no longer what waits.
+const Persistent = 3
 
 // Persistent lists the referrals that have failed so often that it is their own fault.
 func (p *Pauses) Persistent() (out []store.Referral) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for r, is := range p.of {
-		if is.tries >= persistentTries {
+		if is.tries >= Persistent {
 			out = append(out, r)
 		}
 	}
@@ -107,4 +108,45 @@ func (l *Losses) New(referrals []store.Referral, lost []string) bool {
 		l.of[r] = what
 	}
 	return !known
+}
+
+// Strays counts the referrals that have begun to fail since a step last wrote something. Where
+// there are many it is hardly their own fault. Who has failed for longer is no news: a night in
+// which nothing else comes raises no alarm.
+type Strays struct {
+	mu    sync.Mutex
+	count int
+	since time.Time
+	last  string
+}
+
+// manyStrays are more than would begin to fail by chance.
+const manyStrays = 5
+
+// Add counts a referral that has failed for the first time, by a problem.
+func (s *Strays) Add(problem string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count++; s.count == 1 {
+		s.since = now
+	}
+	s.last = problem
+}
+
+// Forget begins anew, after a step that wrote something.
+func (s *Strays) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count = 0
+}
+
+// Err is nil unless there are many.
+func (s *Strays) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count < manyStrays {
+		return nil
+	}
+	return fmt.Errorf("no step has written anything since %s, and %d referrals have begun to fail, the last by %s",
+		s.since.UTC().Format(time.RFC3339), s.count, s.last)
 }

@@ -48,18 +48,27 @@ func Problem(err error) string {
 	return text
 }
 
-// Fail keeps that a referral's person met an error. Each try that fails doubles the pause
-// before the next.
-func (f *Failing) Fail(ctx context.Context, referral store.Referral, problem string, now time.Time) error {
-	_, err := f.DB.Exec(ctx, `
+// Fail keeps that a referral's person met an error, and says for which time. Each try that fails
+// doubles the pause before the next.
+func (f *Failing) Fail(ctx context.Context, referral store.Referral, problem string, now time.Time) (tries int, err error) {
+	t, err := f.DB.Fill(ctx, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback(ctx, t)
+	err = t.QueryRow(ctx, `
 		insert into projection.failing as f (referral, problem, since, tries, next_try) values ($1, $2, $3, 1, $3::timestamptz + $4::interval)
 		on conflict (referral) do update set problem = excluded.problem, tries = f.tries + 1,
-			next_try = $3::timestamptz + least($5::interval, $4::interval * power(2, least(f.tries, 30)))`,
-		referral, problem, now, f.Min, f.Max)
-	if err != nil {
-		return fmt.Errorf("keeping that referral %s fails: %w", referral, err)
+			next_try = $3::timestamptz + least($5::interval, $4::interval * power(2, least(f.tries, 30)))
+		returning tries`,
+		referral, problem, now, f.Min, f.Max).Scan(&tries)
+	if err == nil {
+		err = t.Commit(ctx)
 	}
-	return nil
+	if err != nil {
+		return 0, fmt.Errorf("keeping that referral %s fails: %w", referral, tx.Translate(err))
+	}
+	return tries, nil
 }
 
 // List lists who of some referrals fails, the longest first; nil is everyone.

@@ -9,6 +9,7 @@ import (
 
 	"casdelius/projector/freshness"
 	"casdelius/projector/postgres/tx"
+	"casdelius/projector/referrals"
 	"casdelius/store"
 )
 
@@ -23,30 +24,35 @@ const sqlOtherTypes = `type not in (
 	'accommodation.cas3.person.arrived', 'accommodation.cas3.person.arrived.updated',
 	'accommodation.cas3.person.departed', 'accommodation.cas3.person.departed.updated')`
 
-// sqlLacks finds the first gap within a range, by its ends alone: it goes along two indexes.
+// sqlLacks finds the first gap within a range, by its ends alone, and counts what is without an
+// event before it: it goes along two indexes.
 const sqlLacks = `
-	select coalesce((select min(before + 1) from (
-		select sequence, lag(sequence, 1, $1::bigint) over (order by sequence) as before from (
-			select sequence from projection.event where sequence > $1 and sequence <= $2
+	with recorded as (
+		select sequence, other, lag(sequence, 1, $1::bigint) over (order by sequence) as before from (
+			select sequence, false as other from projection.event where sequence > $1 and sequence <= $2
 			union all
-			select sequence from projection.other_sequence where sequence > $1 and sequence <= $2
+			select sequence, true from projection.other_sequence where sequence > $1 and sequence <= $2
 			union all
-			select $2 + 1
+			select $2 + 1, false
 		) s
-	) g where sequence > before + 1), 0),
-	greatest((select coalesce(max(sequence), 0) from projection.event), (select coalesce(max(sequence), 0) from projection.other_sequence))`
+	), gap as (select min(before + 1) as first from recorded where sequence > before + 1)
+	select coalesce(first, 0),
+	(select count(*) from recorded where other and (first is null or sequence < first)),
+	greatest((select coalesce(max(sequence), 0) from projection.event), (select coalesce(max(sequence), 0) from projection.other_sequence))
+	from gap`
 
 // Lacks implements freshness.Inbox.
-func (i *Inbox) Lacks(ctx context.Context, after, to uint64) (first, last uint64, err error) {
+func (i *Inbox) Lacks(ctx context.Context, after, to uint64) (freshness.Recorded, error) {
+	var is freshness.Recorded
 	transaction, err := i.DB.LookMany(ctx)
 	if err != nil {
-		return 0, 0, err
+		return is, err
 	}
 	defer tx.Rollback(ctx, transaction)
-	if err := transaction.QueryRow(ctx, sqlLacks, int64(after), int64(to)).Scan(&first, &last); err != nil { //nolint:gosec // sequences are smaller
-		return 0, 0, fmt.Errorf("looking for what the inbox lacks after sequence %d: %w", after, tx.Translate(err))
+	if err := transaction.QueryRow(ctx, sqlLacks, int64(after), int64(to)).Scan(&is.Gap, &is.Others, &is.Last); err != nil { //nolint:gosec // sequences are smaller
+		return is, fmt.Errorf("looking for what the inbox lacks after sequence %d: %w", after, tx.Translate(err))
 	}
-	return first, last, nil
+	return is, nil
 }
 
 // Whatever is not applied is due or parked: to look at the whole inbox for it would take longer
@@ -56,7 +62,7 @@ var sqlWaiting = `
 	from (select distinct referral from (select referral from projection.due where referral <> all ($1) order by mark limit 1000) d) r
 		join projection.event e using (referral) join ` + sqlTypes + ` using (type)
 	where not exists (select from projection.applied a where a.sequence = e.sequence)
-		and not exists (select from projection.failing f where f.referral = e.referral and f.tries >= 3)
+		and not exists (select from projection.failing f where f.referral = e.referral and f.tries >= $2)
 		and not exists (select from projection.parked p where p.referral = e.referral
 			and (p.event = e.type || ' ' || e.id or p.urn = k.urn || e.referral::text and not p.address and p.retry_at is not null))
 	order by e.stored, e.sequence limit 1`
@@ -69,7 +75,7 @@ func (i *Inbox) Waiting(ctx context.Context, except []store.Referral) (freshness
 	}
 	defer tx.Rollback(ctx, transaction)
 	var m freshness.Message
-	err = transaction.QueryRow(ctx, sqlWaiting, append([]store.Referral{}, except...)).Scan(&m.Sequence, &m.Stored)
+	err = transaction.QueryRow(ctx, sqlWaiting, append([]store.Referral{}, except...), referrals.Persistent).Scan(&m.Sequence, &m.Stored)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return freshness.Message{}, fmt.Errorf("looking for the oldest event that is not applied: %w", tx.Translate(err))
 	}

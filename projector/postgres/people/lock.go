@@ -27,8 +27,20 @@ type rebuildLock struct {
 	release func()
 }
 
+// errEnded says that the rebuild which had the lock has ended since.
+var errEnded = errors.New("the other rebuild has just ended")
+
 // LockRebuild implements projector.RebuildLocks.
 func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
+	for {
+		lock, at, err := p.lockRebuild(ctx, by, restart, now)
+		if !errors.Is(err, errEnded) {
+			return lock, at, err
+		}
+	}
+}
+
+func (p *People) lockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
 	l := &rebuildLock{db: p.DB, lease: p.Lease}
 	at := projector.Bookmark{}
 	var tally []byte
@@ -66,7 +78,7 @@ func (l *rebuildLock) running(ctx context.Context) error {
 		Scan(&running.By, &running.Since, &running.End, &running.Left)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("%w: another rebuild has just ended", projector.ErrRetry)
+		return errEnded
 	case err != nil:
 		return fmt.Errorf("asking who rebuilds: %w", tx.Translate(err))
 	}

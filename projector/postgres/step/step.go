@@ -72,7 +72,8 @@ func (s *Steps) Fail(ctx context.Context, referral store.Referral, err error, ke
 	if !keep {
 		return failure, nil
 	}
-	return failure, s.Failing.Fail(ctx, referral, failure.Problem, now)
+	failure.Tries, err = s.Failing.Fail(ctx, referral, failure.Problem, now)
+	return failure, err
 }
 
 // Open begins a step: it finds the people of the selected referrals, locks them, and reads
