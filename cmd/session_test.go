@@ -47,11 +47,11 @@ func TestNoSettingOfARoleOrADatabaseChangesWhatIsStored(t *testing.T) {
 func requireNoOddSetting(t *testing.T, through func(testing.TB, string) string) {
 	t.Helper()
 	database := postgrestest.New(t)
-	address, err := url.Parse(database.URL)
+	address, err := url.Parse(database.Owner)
 	require.NoError(t, err)
 	name := address.Path[1:]
 	role := "odd_" + name
-	conn, err := pgx.Connect(ctx, database.URL)
+	conn, err := pgx.Connect(ctx, database.Owner)
 	require.NoError(t, err)
 	exec := func(query string) {
 		t.Helper()
@@ -91,7 +91,7 @@ func requireNoOddSetting(t *testing.T, through func(testing.TB, string) string) 
 	require.NoError(t, err)
 	requireSettled(t, pool, db)
 
-	office, err := projection.Connect(ctx, database.URL, 1)
+	office, err := projection.Connect(ctx, database.Owner, 1)
 	require.NoError(t, err)
 	defer office.Close()
 	delius := postgrestest.Delius{Pool: office}

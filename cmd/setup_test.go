@@ -9,8 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -45,17 +43,10 @@ const (
 // ctx is for what has to be done also while a test is being cleaned up after.
 var ctx = context.Background()
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, migrate)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, granted)) }
 
-// migrate makes the projector's tables in the template of every test's database.
-func migrate(ctx context.Context, conn *pgx.Conn) error {
-	pool, err := pgxpool.New(ctx, conn.Config().ConnString())
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return postgres.Migrate(ctx, pool)
-}
+// granted makes the projector's role and its tables in the template of every test's database.
+var granted = postgrestest.Granted(postgres.Grants, postgres.Migrate)
 
 // system is every part that the services need around them, over their real protocols,
 // and a twin that knows the same world and hears of the same events.

@@ -148,8 +148,7 @@ func TestADatabaseThatWasRestoredToAnOlderDayCatchesUp(t *testing.T) {
 // be connected meanwhile.
 func (s *system) backUp(t *testing.T) (restore func()) {
 	t.Helper()
-	config, err := pgx.ParseConfig(s.database)
-	require.NoError(t, err)
+	config := s.delius.Pool.Config().ConnConfig
 	name := config.Database
 	do := func(statements ...string) {
 		t.Helper()
@@ -182,9 +181,9 @@ func setupOnCluster(t *testing.T, cluster *postgrestest.Cluster) *system {
 	require.NoError(t, postgrestest.CreateDelius(ctx, pool))
 	conn, err := pgx.Connect(ctx, url)
 	require.NoError(t, err)
-	require.NoError(t, migrate(ctx, conn))
+	require.NoError(t, granted(ctx, conn))
 	require.NoError(t, conn.Close(ctx))
-	return setupOn(t, postgrestest.Delius{Pool: pool}, url)
+	return setupOn(t, postgrestest.Delius{Pool: pool}, postgrestest.AsRole(url))
 }
 
 func TestPostgreSQLAndNATSMayCrashAtAnyTime(t *testing.T) {

@@ -251,7 +251,7 @@ func TestNoticesAreKeptFromTheCommitThatTurnsThemOn(t *testing.T) {
 	// The trigger notes of each change what the setting is when the change commits.
 	for _, statement := range []string{
 		"alter table recorder.address_change add column kept boolean",
-		`create function recorder.note() returns trigger language plpgsql as $$ begin
+		`create function recorder.note() returns trigger language plpgsql security definer as $$ begin
 			update recorder.address_change set kept = (select n.kept from projection.notices n) where number = new.number; return null; end $$`,
 		`create constraint trigger note after insert on recorder.address_change deferrable initially deferred
 			for each row execute function recorder.note()`,

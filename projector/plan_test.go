@@ -109,7 +109,7 @@ func recordWrites(t *testing.T, db postgrestest.Database) {
 	t.Helper()
 	_, err := db.Pool.Exec(ctx, `
 		create table public.written (before jsonb, after jsonb not null);
-		create function record_write() returns trigger language plpgsql as $$
+		create function record_write() returns trigger language plpgsql security definer as $$
 		begin
 			insert into public.written values (case when tg_op = 'UPDATE' then to_jsonb(old) end, to_jsonb(new));
 			return null;

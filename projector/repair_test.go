@@ -252,7 +252,7 @@ func TestGoingThroughTheAddressesReadsNoneOfThemOften(t *testing.T) {
 		insert into projection.address select gen_random_uuid(), n, '', '', '', '', '', '', null, null, false, '{}' from generate_series(1, $1::int) n`, rows)
 	r.exec(t, `insert into projection.address_term select n, 'M', null, false, true from generate_series($1::int / 2, $1::int * 2) n`, rows)
 	r.exec(t, "analyze projection.address, projection.address_term")
-	config := r.delius.Pool.Config()
+	config := r.delius.Projector.Config()
 	config.MaxConns = 1 // what it has read is known when it says so
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	require.NoError(t, err)

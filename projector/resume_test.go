@@ -167,7 +167,7 @@ func TestFindingWhomACRNMeansReadsFewRows(t *testing.T) {
 	r.exec(t, "insert into delius.offender (crn, noms_number) select 'B' || lpad(i::text, 6, '0'), 'A' || lpad(i::text, 4, '0') || 'AA' from generate_series(1, $1::int) i", people)
 	r.exec(t, "insert into projection.identity select gen_random_uuid(), crn, noms_number from delius.offender where crn like 'B%'")
 	r.exec(t, "analyze delius.offender, projection.identity")
-	config := r.delius.Pool.Config()
+	config := r.delius.Projector.Config()
 	config.MaxConns = 1
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	require.NoError(t, err)
@@ -264,7 +264,7 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 	r.exec(t, "drop index projection.event_other_type")
 	r.exec(t, "update projection.schema_version set version = 2")
 	r.exec(t, "insert into projection.rebuild (worker, since, started, person, people, changed) select 'old', now(), now(), max(offender_id), 2, 2 from delius.offender")
-	require.NoError(t, postgres.Migrate(ctx, r.delius.Pool))
+	require.NoError(t, postgres.Migrate(ctx, r.delius.Projector))
 	_, damaged, _ := r.verify(t, false)
 	require.Empty(t, damaged)
 	require.Empty(t, r.plan(t))

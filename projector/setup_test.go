@@ -55,7 +55,7 @@ func newRig(t testing.TB) *rig {
 			require.NoError(t, err)
 		}
 	}
-	r.db, err = postgres.New(ctx, r.delius.Pool, postgres.Config{
+	r.db, err = postgres.New(ctx, r.delius.Projector, postgres.Config{
 		RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond, RebuildLease: 2 * time.Second,
 		LocksTimeout: time.Minute, // the machine may be busy
 	})

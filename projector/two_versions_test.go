@@ -20,7 +20,7 @@ import (
 // newer is the database as a program with the next fold opens it.
 func (r *rig) newer(t *testing.T) *postgres.Database {
 	t.Helper()
-	db, err := postgres.New(ctx, r.delius.Pool, postgres.Config{
+	db, err := postgres.New(ctx, r.delius.Projector, postgres.Config{
 		RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond, LockTimeout: time.Minute, FoldVersion: delius.FoldVersion + 1,
 	})
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestAnOlderFoldWritesNothingOnceANewerOneHasWritten(t *testing.T) {
 	require.ErrorIs(t, r.db.MayWrite(ctx), projector.ErrOlder)
 	require.NoError(t, newer.MayWrite(ctx))
 
-	was, err := foldversion.AllowOlder(ctx, r.delius.Pool)
+	was, err := foldversion.AllowOlder(ctx, r.delius.Projector)
 	require.NoError(t, err)
 	require.Equal(t, delius.FoldVersion+1, was)
 	require.NoError(t, projectOn(t, r, r.db, false))
@@ -230,7 +230,7 @@ func TestAnOlderProjectorStandsBackAndGoesOnWhenItMay(t *testing.T) {
 	require.Empty(t, ended)
 	require.Empty(t, log.followed)
 
-	_, err := foldversion.AllowOlder(ctx, r.delius.Pool)
+	_, err := foldversion.AllowOlder(ctx, r.delius.Projector)
 	require.NoError(t, err)
 	<-log.followed
 	require.Eventually(t, func() bool { return r.contacts(t) == 2 }, time.Minute, time.Millisecond)

@@ -41,7 +41,7 @@ func patient(t *testing.T) (*rig, projector.Config) {
 	t.Helper()
 	r := newRig(t)
 	var err error
-	r.db, err = postgres.New(ctx, r.delius.Pool, postgres.Config{RetryMin: time.Hour, RetryMax: time.Hour})
+	r.db, err = postgres.New(ctx, r.delius.Projector, postgres.Config{RetryMin: time.Hour, RetryMax: time.Hour})
 	require.NoError(t, err)
 	r.begin(t, nil)
 	return r, projector.Config{

@@ -23,6 +23,7 @@ type cli struct {
 	Plan        planCommand      `cmd:"" help:"Show every change that a rebuild would make."`
 	Verify      verifyCommand    `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
 	Migrate     migrateCommand   `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off; give the stream's consumer its settings."`
+	Grants      grantsCommand    `cmd:"" help:"Print the SQL that gives a role exactly what the projector needs of the database."`
 	AdoptStream adoptCommand     `cmd:"" help:"Make a stream that was restored from a backup the inbox's."`
 	History     historyCommand   `cmd:"" help:"Tell the timeline of a person or a referral."`
 	Parked      parkedCommands   `cmd:"" help:"List or retry what is parked."`
@@ -35,6 +36,7 @@ const description = `Makes Delius what the CAS events of the stream say.
 Examples:
   DELIUS_DATABASE_URL=postgres://… projector migrate
   DELIUS_DATABASE_URL=postgres://… NATS_URL=nats://… projector run
+  projector grants --role projector
   projector run --hold
   projector plan --crn X123456
   projector rebuild --rate 2000
@@ -51,7 +53,7 @@ Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 // Faults names what is wrong with the options that all commands have.
 func (c *cli) Faults() error {
 	var database error
-	if c.Database == "" {
+	if c.Database == "" && c.Grants.Role == "" { // which needs none
 		database = errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
 	}
 	return errors.Join(database, c.Log.Faults(), c.NATS.Faults(c.Stream))

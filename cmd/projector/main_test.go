@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -33,14 +31,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(postgrestest.Main(m, func(ctx context.Context, conn *pgx.Conn) error {
-		pool, err := pgxpool.New(ctx, conn.Config().ConnString())
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		return postgres.Migrate(ctx, pool)
-	}))
+	goleak.VerifyTestMain(postgrestest.Main(m, postgrestest.Granted(postgres.Grants, postgres.Migrate)))
 }
 
 // world is a Delius with people X000001 and X000002, and a projector whose clock is
@@ -64,7 +55,7 @@ func setup(t *testing.T) *world {
 		{CRN: "X000002", NOMS: "A0002AA", Manager: postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}},
 	}))
 	var err error
-	w.db, err = postgres.New(ctx, w.delius.Pool, postgres.Config{})
+	w.db, err = postgres.New(ctx, w.delius.Projector, postgres.Config{})
 	require.NoError(t, err)
 	w.projector, err = projector.New(nil, w.db.Ports(), projector.Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

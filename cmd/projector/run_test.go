@@ -262,6 +262,16 @@ func TestMigrateSaysWhatItDid(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "run `projector migrate` first")
 
+	// The role may make no schema: where there is none it says so, and needs it for nothing else.
+	code, _, stderr = tool(t, "migrate", "--delius-database-url", delius.URL)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "permission denied for database")
+	require.Contains(t, stderr, "run what `projector grants --role ROLE` prints")
+	code, grants, stderr := tool(t, "grants", "--role", postgrestest.Role)
+	require.Zero(t, code, stderr)
+	_, err = delius.Pool.Exec(ctx, grants)
+	require.NoError(t, err)
+
 	for _, says := range []string{
 		fmt.Sprintf("schema projection was made, at version %d; Delius's own tables were not touched\n", postgres.NeededVersion()),
 		fmt.Sprintf("schema projection is at version %d already: nothing was done\n", postgres.NeededVersion()),

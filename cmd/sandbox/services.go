@@ -21,6 +21,7 @@ import (
 	"casdelius/projector/delius"
 	"casdelius/projector/freshness"
 	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/postgrestest"
 	"casdelius/projector/relay"
 	"casdelius/projector/sns"
 )
@@ -85,7 +86,7 @@ func (s *system) ingest(ctx context.Context) (err error) {
 
 // project runs one of the projectors, all of them on one consumer.
 func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {
-	pool, err := projection.Connect(ctx, s.database, workers+relayConnections)
+	pool, err := projection.Connect(ctx, postgrestest.AsRole(s.database), workers+relayConnections)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type system struct {
 	sns      *snstest.Server
 	topic    string // its ARN
 	cas      *casapitest.Server
-	database string // its URL
+	database string // its URL, as its owner: the services have [postgrestest.AsRole] of it
 	delius   postgrestest.Delius
 	inbox    *postgres.Database
 	log      *jetstream.Log
@@ -210,7 +210,12 @@ func (s *system) prepareDelius(ctx context.Context, _ parts) error {
 	if err := postgrestest.CreateDelius(ctx, pool); err != nil {
 		return err
 	}
-	if err := postgres.Migrate(ctx, pool); err != nil {
+	conn, err := pgx.Connect(ctx, s.database)
+	if err != nil {
+		return fmt.Errorf("open database delius: %w", err)
+	}
+	err = postgrestest.Granted(postgres.Grants, postgres.Migrate)(ctx, conn)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return err
 	}
 	if err := s.delius.RecordAddressChanges(ctx); err != nil {

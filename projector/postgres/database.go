@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/tern/v2/migrate"
 
@@ -85,13 +86,19 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("connecting to migrate: %w", err)
 	}
 	defer conn.Release()
-	// The version table lives in the schema, so this has to be there first.
-	if _, err := conn.Exec(ctx, "create schema if not exists projection"); err != nil {
-		return fmt.Errorf("creating schema projection: %w", err)
+	// The version table lives in the schema, so this has to be there first. Asking for what is
+	// there already would take the right to make schemas.
+	var there bool
+	err = conn.QueryRow(ctx, "select to_regnamespace('projection') is not null").Scan(&there)
+	if err == nil && !there {
+		_, err = conn.Exec(ctx, "create schema if not exists projection")
+	}
+	if err != nil {
+		return fmt.Errorf("creating schema projection: %w", denied(err))
 	}
 	m, err := migrate.NewMigrator(ctx, conn.Conn(), "projection.schema_version")
 	if err != nil {
-		return fmt.Errorf("reading projection.schema_version: %w", err)
+		return fmt.Errorf("reading projection.schema_version: %w", denied(err))
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -101,9 +108,17 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("loading migrations: %w", err)
 	}
 	if err := m.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrating schema projection: %w", err)
+		return fmt.Errorf("migrating schema projection: %w", denied(err))
 	}
 	return nil
+}
+
+// denied says what to do where a role may not do what it has to.
+func denied(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
+		return fmt.Errorf("%w: have the database's administrator run what `projector grants --role ROLE` prints, and migrate as that role", err)
+	}
+	return err
 }
 
 // Version is the version of schema projection: the number of the last migration that was

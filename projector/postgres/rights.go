@@ -9,12 +9,17 @@ import (
 	"casdelius/projector/postgres/tx"
 )
 
-// right is something that the role has to be allowed, as it is granted.
+// right is something that the role has to be allowed in Delius, as it is granted.
 type right struct {
 	privilege string // SELECT, INSERT, UPDATE or USAGE
 	on        string // a schema, table or sequence
-	columns   string // of a table; "" is all of it, "any" one of them, for row locks
+	columns   string // of a table; "" is all of it
 }
+
+// lockColumn is the one column of an offender that may be updated. None is: PostgreSQL lets
+// nobody lock a row who may update no column of it. This one the server itself keeps from being
+// changed, as whatever is known of a person refers to it.
+const lockColumn = "offender_id"
 
 // rights are all that a projector needs of Delius. Its own schema it owns.
 func rights() []right {
@@ -25,8 +30,7 @@ func rights() []right {
 		{"INSERT", "delius.contact", ""},
 		{"INSERT", "delius.offender_address", ""},
 		{"INSERT", "delius.audited_interaction", ""},
-		{"UPDATE", "delius.offender", "any"},
-		{"USAGE", "schema projection", ""},
+		{"UPDATE", "delius.offender", lockColumn},
 	}
 	for _, table := range []string{
 		"user_", "business_interaction", "r_contact_type", "r_reference_data_master", "r_standard_reference_list",
@@ -40,11 +44,6 @@ func rights() []right {
 	for _, column := range rows.Addresses.Columns[1:] {
 		all = append(all, right{"UPDATE", "delius.offender_address", column.Name})
 	}
-	for _, table := range []string{"event", "other_sequence", "applied", "identity", "due", "contact", "address", "address_term", "contact_fingerprint", "address_fingerprint", "conflict", "parked", "rebuild", "stream", "outbox", "notices", "fold", "failing", "damage"} {
-		for _, privilege := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
-			all = append(all, right{privilege, "projection." + table, ""})
-		}
-	}
 	return all
 }
 
@@ -56,7 +55,7 @@ func (r right) predicate() string {
 		return fmt.Sprintf("coalesce((select has_schema_privilege(oid, '%s') from pg_namespace where nspname = '%s'), false)", r.privilege, name)
 	case found:
 		return fmt.Sprintf("coalesce(has_sequence_privilege(to_regclass('%s'), '%s'), false)", name, r.privilege)
-	case r.columns == "any":
+	case r.on == "delius.offender" && r.columns != "": // any other one serves as well
 		return fmt.Sprintf("coalesce(has_any_column_privilege(to_regclass('%s'), '%s'), false)", r.on, r.privilege)
 	case r.columns != "":
 		return fmt.Sprintf("coalesce(has_column_privilege(to_regclass('%s'), '%s', '%s'), false)", r.on, r.columns, r.privilege)
@@ -64,18 +63,28 @@ func (r right) predicate() string {
 	return fmt.Sprintf("coalesce(has_table_privilege(to_regclass('%s'), '%s'), false)", r.on, r.privilege)
 }
 
-// statement is what grants it.
+// statement is what grants it to a role, quoted.
 func (r right) statement(role string) string {
 	what := r.privilege
-	switch r.columns {
-	case "":
-	case "any":
-		what += " (soft_deleted)"
-	default:
+	if r.columns != "" {
 		what += " (" + r.columns + ")"
 	}
 	return fmt.Sprintf("GRANT %s ON %s TO %s", what, r.on, role)
 }
+
+// sqlMissingOwn are the rights on the projector's own schema and on whatever is in it that the
+// role of the connection lacks. Who owns it has them all.
+const sqlMissingOwn = `
+	with own as (select c.oid, c.oid::regclass::text as name, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'projection')
+	select 'USAGE ON schema projection' where not coalesce((select has_schema_privilege(oid, 'USAGE') from pg_namespace where nspname = 'projection'), false)
+	union all
+	select * from (
+		select privilege || ' ON ' || name from own, unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
+		where case when relkind in ('r', 'p') then not has_table_privilege(oid, privilege) end
+		union all
+		select 'USAGE ON sequence ' || name from own where case when relkind = 'S' then not has_sequence_privilege(oid, 'USAGE') end
+			and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = own.oid and d.deptype = 'i')
+		order by 1) of`
 
 // MissingRights are the statements that grant what the role of the connection lacks, in one
 // list; none if it may do all that a projector does.
@@ -87,7 +96,8 @@ func (db *Database) MissingRights(ctx context.Context) ([]string, error) {
 	}
 	var role string
 	var has []bool
-	err := db.pool.QueryRow(ctx, "select quote_ident(current_user), array["+strings.Join(predicates, ",\n")+"]").Scan(&role, &has)
+	var own []string
+	err := db.pool.QueryRow(ctx, "select quote_ident(current_user), array["+strings.Join(predicates, ",\n")+"], array("+sqlMissingOwn+")").Scan(&role, &has, &own)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the role's rights: %w", tx.Translate(err))
 	}
@@ -96,6 +106,9 @@ func (db *Database) MissingRights(ctx context.Context) ([]string, error) {
 		if !has[i] {
 			missing = append(missing, r.statement(role))
 		}
+	}
+	for _, what := range own {
+		missing = append(missing, "GRANT "+what+" TO "+role)
 	}
 	return missing, nil
 }

@@ -31,14 +31,7 @@ import (
 var ctx = context.Background()
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(postgrestest.Main(m, func(ctx context.Context, conn *pgx.Conn) error {
-		pool, err := pgxpool.New(ctx, conn.Config().ConnString())
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		return postgres.Migrate(ctx, pool)
-	}))
+	goleak.VerifyTestMain(postgrestest.Main(m, postgrestest.Granted(postgres.Grants, postgres.Migrate)))
 }
 
 // bench is an outbox in a database of its own.
@@ -51,9 +44,9 @@ type bench struct {
 func setup(t *testing.T) *bench {
 	t.Helper()
 	db := postgrestest.New(t)
-	d, err := postgres.New(ctx, db.Pool, postgres.Config{})
+	d, err := postgres.New(ctx, db.Projector, postgres.Config{})
 	require.NoError(t, err)
-	return &bench{d.Outbox, t, db.Pool}
+	return &bench{d.Outbox, t, db.Projector}
 }
 
 // put keeps notices: each of a person and of an address row, numbered from 1.

@@ -16,9 +16,15 @@ import (
 
 // Database is a database of its own for one test, with the stand-in Delius in it. It
 // goes when the test ends.
+//
+// Its Pool is the owner's: of practitioners, administrators and of the test itself. Projectors
+// get URL, or the pool Projector: where the package's tests were prepared by [Granted] these are
+// of the role that has no more than its grants, else of the owner, too.
 type Database struct {
 	Delius
-	URL string
+	URL       string
+	Projector *pgxpool.Pool
+	Owner     string // the URL as the owner
 }
 
 // Prepare adds to the database that every test's is a copy of; migrations, say.
@@ -74,13 +80,23 @@ func New(tb testing.TB) Database {
 	}
 	tb.Cleanup(func() { s.drop(tb, name) })
 
-	url := s.cluster.URL(name)
-	pool, err := pgxpool.New(ctx, url+"&pool_max_conns=16")
+	owner := s.cluster.URL(name)
+	projectors := owner
+	if s.granted {
+		projectors = AsRole(owner)
+	}
+	return Database{Delius: Delius{Pool: openPool(tb, owner)}, URL: projectors, Projector: openPool(tb, projectors), Owner: owner}
+}
+
+// openPool opens a database until the test ends.
+func openPool(tb testing.TB, url string) *pgxpool.Pool {
+	tb.Helper()
+	pool, err := pgxpool.New(tb.Context(), url+"&pool_max_conns=16")
 	if err != nil {
-		tb.Fatalf("connect to database %s: %v", name, err)
+		tb.Fatalf("connect to PostgreSQL: %v", err)
 	}
 	tb.Cleanup(func() { closePool(tb, pool) })
-	return Database{Delius: Delius{Pool: pool}, URL: url}
+	return pool
 }
 
 // template is the database that tests get copies of.
@@ -95,6 +111,7 @@ type server struct {
 	start     func() error // run, once
 	cluster   *Cluster     // nil before start
 	admin     *pgxpool.Pool
+	granted   bool // the template has the role
 	databases atomic.Int64
 }
 
@@ -142,7 +159,7 @@ func (s *server) makeTemplate(ctx context.Context, cluster *Cluster) (err error)
 			return fmt.Errorf("prepare the template database: %w", err)
 		}
 	}
-	return nil
+	return conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", Role).Scan(&s.granted)
 }
 
 func (s *server) stop() error {

@@ -8,7 +8,7 @@
 // test has a database of its own, a copy of one that holds the stand-in Delius and
 // whatever else the package prepares once:
 //
-//	func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, migrate)) }
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, postgrestest.Granted(postgres.Grants, postgres.Migrate))) }
 //
 //	func TestSomething(t *testing.T) {
 //		t.Parallel()

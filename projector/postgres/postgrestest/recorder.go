@@ -28,7 +28,7 @@ const recorderSQL = `
 		inserted boolean not null, returned boolean not null,
 		offender_address_id bigint not null, offender_id bigint not null, crn text not null, status text not null
 	);
-	create function recorder.record() returns trigger language plpgsql as $$
+	create function recorder.record() returns trigger language plpgsql security definer as $$
 	declare
 		inserted boolean := tg_op = 'INSERT';
 	begin
