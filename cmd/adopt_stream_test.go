@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/projection"
+	roles "casdelius/deploy/nats"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/projector/verify"
@@ -49,9 +49,9 @@ func TestARestoredStreamIsAdoptedAndNothingIsLost(t *testing.T) {
 			backup := s.liveWithBackup(t, events[:last], c.backedUp)
 			s.moveElsewhere(t)
 			if backup != nil {
-				backup.restore(t, s.nats.URL())
+				backup.restore(t, s.nats)
 			}
-			require.NoError(t, s.log.Ensure(ctx))
+			s.makeStreams(t)
 			if c.before != nil {
 				c.before(t, s, events[last:last+(len(events)-last)/2])
 			}
@@ -85,7 +85,7 @@ func TestAnotherStreamIsNotAdopted(t *testing.T) {
 	events := shuffled(chance, histories)
 	s.liveWithBackup(t, events[:len(events)/2], 1)
 	s.moveElsewhere(t)
-	require.NoError(t, s.log.Ensure(ctx))
+	s.makeStreams(t)
 	_, err := s.log.Append(ctx, &events[len(events)-1].Event)
 	require.NoError(t, err)
 	db, err := postgres.New(ctx, s.delius.Pool, postgres.Config{})
@@ -98,7 +98,7 @@ func TestAnotherStreamIsNotAdopted(t *testing.T) {
 func (s *system) moveElsewhere(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.log.Close())
-	s.nats = natstest.Start(t)
+	s.nats = natstest.Start(t, natstest.Options{Roles: roles.Roles})
 	s.log = s.connect(t, "elsewhere") // is closed with the system
 }
 
@@ -110,7 +110,7 @@ func (s *system) liveWithBackup(t *testing.T, events []storetest.Raised, part fl
 	s.raise(t, events[:n]...)
 	s.settle(t)
 	if n > 0 {
-		b = backUpStream(t, s.nats.URL())
+		b = backUpStream(t, s.nats)
 	}
 	s.raise(t, events[n:]...)
 	s.settle(t)
@@ -190,12 +190,11 @@ type backup struct {
 
 const backupPatience = 30 * time.Second
 
-func backUpStream(t *testing.T, url string) *backup {
+func backUpStream(t *testing.T, server *natstest.Server) *backup {
 	t.Helper()
-	conn, err := nats.Connect(url)
-	require.NoError(t, err)
+	conn := dial(t, server, natstest.Administrator)
 	defer conn.Close()
-	chunks, err := conn.SubscribeSync(nats.NewInbox())
+	chunks, err := conn.SubscribeSync(conn.NewInbox())
 	require.NoError(t, err)
 	reply, err := conn.Request("$JS.API.STREAM.SNAPSHOT."+jetstream.EventsStream, []byte(`{"deliver_subject":"`+chunks.Subject+`","no_consumers":true,"jsck":true}`), backupPatience)
 	require.NoError(t, err)
@@ -220,10 +219,9 @@ func backUpStream(t *testing.T, url string) *backup {
 	}
 }
 
-func (b *backup) restore(t *testing.T, url string) {
+func (b *backup) restore(t *testing.T, server *natstest.Server) {
 	t.Helper()
-	conn, err := nats.Connect(url)
-	require.NoError(t, err)
+	conn := dial(t, server, natstest.Administrator)
 	defer conn.Close()
 	request, err := json.Marshal(map[string]any{"config": b.config, "state": b.state})
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ import (
 // The environment that the programs read.
 var (
 	common = []string{
-		"NATS_URL", "NATS_CREDS", "NATS_CA", "NATS_MONITOR_URL", "STREAM_REPLICAS", "STREAM_MAX_BYTES",
+		"NATS_URL", "NATS_INBOX_PREFIX", "NATS_CREDS", "NATS_CA", "NATS_MONITOR_URL", "STREAM_REPLICAS", "STREAM_MAX_BYTES",
 		"HTTP_ADDRESS", "LOG_LEVEL", "LOG_FORMAT",
 	}
 	ingestOnly = []string{
@@ -78,6 +78,12 @@ func TestThreeNATSServersKeepEveryEvent(t *testing.T) {
 		require.EqualValues(t, 8<<20, options.MaxPayload)
 		require.Equal(t, s.Name, options.ServerName)
 		require.NotEmpty(t, options.Cluster.Name)
+		passwords := map[string]string{}
+		for _, user := range options.Users {
+			passwords[user.Username] = user.Password
+			require.NotNil(t, user.Permissions, user.Username)
+		}
+		require.Equal(t, map[string]string{"ingest": "ingest", "projector": "projector", "operator": "operator", "administrator": "administrator"}, passwords)
 		var routes []string
 		for _, route := range options.Routes {
 			routes = append(routes, route.Hostname())
@@ -100,19 +106,32 @@ func natsOptions(t *testing.T, project *types.Project, s types.ServiceConfig) *s
 	require.NotEqual(t, -1, config, "command %v", s.Command)
 	require.NotEqual(t, -1, name, "command %v", s.Command)
 	path := filepath.Join(t.TempDir(), "nats.conf")
-	require.NoError(t, os.WriteFile(path, []byte(mounted(t, project, s, s.Command[config+1])), 0o600))
+	const include = "include ./roles.conf\n"
+	text := mounted(t, project, s, s.Command[config+1])
+	require.Contains(t, text, include)
+	text = strings.Replace(text, include, mounted(t, project, s, filepath.Join(filepath.Dir(s.Command[config+1]), "roles.conf")), 1)
+	for variable, value := range s.Environment { // of the server, and not of this process
+		text = fmt.Sprintf("%s: %q\n%s", variable, *value, text)
+	}
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	options, err := server.ProcessConfigFile(path)
 	require.NoError(t, err)
 	options.ServerName = s.Command[name+1]
 	return options
 }
 
-// mounted is the content of the inline config that a service finds at a path.
+// mounted is the content of the config that a service finds at a path.
 func mounted(t *testing.T, project *types.Project, s types.ServiceConfig, path string) string {
 	t.Helper()
 	at := slices.IndexFunc(s.Configs, func(c types.ServiceConfigObjConfig) bool { return c.Target == path })
 	require.NotEqual(t, -1, at, "%s has no config at %s", s.Name, path)
-	return project.Configs[s.Configs[at].Source].Content
+	config := project.Configs[s.Configs[at].Source]
+	if config.File == "" {
+		return config.Content
+	}
+	text, err := os.ReadFile(config.File)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // queues is the part of the emulator's set-up that matters here.
@@ -204,6 +223,7 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 		"ingest":    append(slices.Clone(common), ingestOnly...),
 		"projector": append(slices.Clone(common), projectorOnly...),
 		"migrate":   append(slices.Clone(common), projectorOnly...),
+		"streams":   common,
 		"delius":    nil,
 	} {
 		given := project.Services[name].Environment
@@ -212,7 +232,9 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 	for _, name := range []string{"ingest", "projector"} {
 		environment := project.Services[name].Environment
 		require.Equal(t, "3", *environment["STREAM_REPLICAS"])
-		require.Equal(t, "nats://nats-1:4222,nats://nats-2:4222,nats://nats-3:4222", *environment["NATS_URL"])
+		user := "nats://" + name + ":" + name + "@"
+		require.Equal(t, user+"nats-1:4222,"+user+"nats-2:4222,"+user+"nats-3:4222", *environment["NATS_URL"])
+		require.Equal(t, "_INBOX_"+name, *environment["NATS_INBOX_PREFIX"], "answers come where the role may listen")
 		require.Equal(t, "http://nats-1:8222,http://nats-2:8222,http://nats-3:8222", *environment["NATS_MONITOR_URL"],
 			"every server is asked how it syncs")
 	}
@@ -230,13 +252,16 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 	for name, want := range map[string]map[string]string{
 		"delius":  {"postgres": types.ServiceConditionHealthy},
 		"migrate": {"postgres": types.ServiceConditionHealthy},
+		"streams": {"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy},
 		"ingest": {
 			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
-			"sqs": types.ServiceConditionHealthy,
+			"sqs":     types.ServiceConditionHealthy,
+			"streams": types.ServiceConditionCompletedSuccessfully,
 		},
 		"projector": {
 			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
 			"sqs":     types.ServiceConditionHealthy,
+			"streams": types.ServiceConditionCompletedSuccessfully,
 			"delius":  types.ServiceConditionCompletedSuccessfully,
 			"migrate": types.ServiceConditionCompletedSuccessfully,
 		},
@@ -252,7 +277,7 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 func TestEveryProgramIsBuilt(t *testing.T) {
 	t.Parallel()
 	project := load(t)
-	for service, program := range map[string]string{"ingest": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox"} {
+	for service, program := range map[string]string{"ingest": "ingest", "streams": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox"} {
 		build := project.Services[service].Build
 		require.NotNil(t, build, "service %s", service)
 		require.Equal(t, program, build.Target, "service %s", service)

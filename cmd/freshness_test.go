@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +15,7 @@ import (
 	"casdelius/projector/freshness"
 	"casdelius/store"
 	stream "casdelius/store/jetstream"
+	"casdelius/store/jetstream/natstest"
 )
 
 // closely is how a projector is watched that stands still: often, and after a moment.
@@ -60,8 +60,7 @@ func isWell(t *testing.T, check func(context.Context) error) {
 // administer gives JetStream as an administrator has it.
 func (s *system) administer(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	conn, err := nats.Connect(s.nats.URL())
-	require.NoError(t, err)
+	conn := dial(t, s.nats, natstest.Administrator)
 	t.Cleanup(conn.Close)
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/store"
+	"casdelius/store/jetstream/natstest"
 )
 
 // identified is the JSON of a person event that gives someone's number.
@@ -108,8 +109,7 @@ func TestAPrisonIdentifierHealsWhatIsParkedAtOnceByEitherDelivery(t *testing.T) 
 // after the stream has forgotten the first would.
 func (s *system) storePersonAgain(t *testing.T) {
 	t.Helper()
-	conn, err := nats.Connect(s.nats.URL())
-	require.NoError(t, err)
+	conn := dial(t, s.nats, natstest.Operator)
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)

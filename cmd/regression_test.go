@@ -13,6 +13,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
+	"casdelius/store/jetstream/natstest"
 	"casdelius/store/storetest"
 )
 
@@ -47,8 +48,7 @@ func TestD1ARedeliveredArrivalChangesNothing(t *testing.T) {
 // the stream has forgotten the first would.
 func (s *system) storeAgain(t *testing.T, e storetest.Raised) {
 	t.Helper()
-	conn, err := nats.Connect(s.nats.URL())
-	require.NoError(t, err)
+	conn := dial(t, s.nats, natstest.Operator)
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)

@@ -3,18 +3,21 @@ package cmd_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
 	"casdelius/cmd/internal/projection"
+	roles "casdelius/deploy/nats"
 	"casdelius/ingest"
 	"casdelius/ingest/casapi"
 	"casdelius/ingest/casapi/casapitest"
@@ -76,6 +79,10 @@ func setup(t *testing.T) *system {
 // setupOn is setup with a database that has both schemas.
 func setupOn(t *testing.T, delius postgrestest.Delius, url string, nats ...natstest.Options) *system {
 	t.Helper()
+	if len(nats) == 0 {
+		nats = []natstest.Options{{}}
+	}
+	nats[0].Roles = roles.Roles
 	s := &system{
 		sqs: sqstest.Start(t), cas: casapitest.Start(t), nats: natstest.Start(t, nats...),
 		delius: delius, database: url, said: newJournal(t), progress: newProgress(),
@@ -85,9 +92,9 @@ func setupOn(t *testing.T, delius postgrestest.Delius, url string, nats ...natst
 	require.NoError(t, err)
 	_, err = s.sqs.CreateQueue(queueName, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 10})
 	require.NoError(t, err)
+	s.makeStreams(t)
 	s.log = s.connect(t, "test")
 	t.Cleanup(func() { _ = s.log.Close() })
-	eventually(t, "the streams are made", func() bool { return s.log.Ensure(ctx) == nil })
 	for _, region := range storetest.Regions() {
 		for _, code := range storetest.Staff(region)[2:] { // the stand-in has the first two
 			_, err := delius.AddStaff(ctx, code)
@@ -113,14 +120,36 @@ func (s *system) admit(t *testing.T, people ...storetest.Person) {
 	s.twin = deliustest.New(world)
 }
 
+// connect connects as the role of that name, a command or the test as an operator.
 func (s *system) connect(t *testing.T, name string) *jetstream.Log {
 	t.Helper()
+	role := name
+	if !slices.Contains([]string{natstest.Ingest, natstest.Projector, natstest.Administrator}, name) {
+		role = natstest.Operator
+	}
 	log, err := jetstream.Connect(ctx, jetstream.Config{
-		URL: s.nats.URL(), MonitorURL: s.nats.MonitorURL(), Name: name, Replicas: 1,
+		URL: s.nats.URLAs(role), Inbox: natstest.InboxOf(role), MonitorURL: s.nats.MonitorURL(), Name: name, Replicas: 1,
 		Timeout: 5 * time.Second, AckWait: 5 * time.Second, Linger: 50 * time.Millisecond,
 	}, s.said.logger(name))
 	require.NoError(t, err)
 	return log
+}
+
+// makeStreams makes them as the one who may.
+func (s *system) makeStreams(t *testing.T) {
+	t.Helper()
+	administrator := s.connect(t, natstest.Administrator)
+	eventually(t, "the streams are made", func() bool { return administrator.Ensure(ctx) == nil })
+	require.NoError(t, administrator.Close())
+}
+
+// dial connects as a role, to do what no part of ours does.
+func dial(t *testing.T, server *natstest.Server, role string) *nats.Conn {
+	t.Helper()
+	conn, err := nats.Connect(server.URLAs(role), nats.CustomInboxPrefix(natstest.InboxOf(role)))
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	return conn
 }
 
 // instance is a service that runs.

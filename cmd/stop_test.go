@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +15,7 @@ import (
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
 	cas "casdelius/store/jetstream"
+	"casdelius/store/jetstream/natstest"
 	"casdelius/store/storetest"
 )
 
@@ -89,8 +89,7 @@ func TestAConsumerThatIsDeletedLeavesNoHole(t *testing.T) {
 
 func (s *system) deleteConsumer(t *testing.T) {
 	t.Helper()
-	conn, err := nats.Connect(s.nats.URL())
-	require.NoError(t, err)
+	conn := dial(t, s.nats, natstest.Administrator)
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)

@@ -83,7 +83,6 @@ func (p *poor) work(t *testing.T) (denied bool) {
 	return false
 }
 
-
 // privileges are all that the role has in Delius, by the catalogue.
 func (p *poor) privileges(t *testing.T) []string {
 	t.Helper()

@@ -25,8 +25,9 @@ type cli struct {
 	Stream command.Stream `embed:"" prefix:"stream-" group:"The log"`
 	CAS    casOptions     `embed:"" group:"The CAS API"`
 
-	Run      runCommand    `cmd:"" default:"withargs" help:"Run the service (the default)."`
-	Import   importCommand `cmd:"" help:"Store events from files of JSON lines."`
+	Run      runCommand     `cmd:"" default:"withargs" help:"Run the service (the default)."`
+	Import   importCommand  `cmd:"" help:"Store events from files of JSON lines."`
+	Streams  streamsCommand `cmd:"" help:"Make the streams where they are missing, and check them and the servers."`
 	Rejected struct {
 		List   listCommand   `cmd:"" help:"List the rejected messages."`
 		Show   showCommand   `cmd:"" help:"Show one rejected message."`

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"casdelius/ingest/sqs/sqstest"
+	"casdelius/projector/postgres/postgrestest"
+	"casdelius/store/jetstream/natstest"
 )
 
 type runCommand struct {
@@ -134,12 +136,13 @@ func (s *system) howToJoin() string {
 	return fmt.Sprintf(`
 To look inside while it runs:
   psql '%[1]s'
-  nats -s %[2]s stream ls
+  nats -s %[2]s --inbox-prefix=_INBOX_administrator stream ls
   %[3]s aws --endpoint-url %[4]s sqs get-queue-attributes --queue-url %[4]s/%[5]s/%[6]s --attribute-names All
   curl %[7]s/health     curl %[7]s/metrics
   the log of every part: %[8]s
 For the projector's other commands:
-  export DELIUS_DATABASE_URL='%[1]s' NATS_URL=%[2]s NATS_MONITOR_URL=%[9]s STREAM_REPLICAS=1
+  export DELIUS_DATABASE_URL='%[10]s' NATS_URL=%[11]s NATS_INBOX_PREFIX=_INBOX_operator NATS_MONITOR_URL=%[9]s STREAM_REPLICAS=1
 
-`, s.database, s.nats.URL(), aws, s.sqs.URL(), sqstest.Account, queueName, "http://"+s.health.Address(), s.logFile.Name(), s.nats.MonitorURL())
+`, s.database, s.nats.URLAs(natstest.Administrator), aws, s.sqs.URL(), sqstest.Account, queueName, "http://"+s.health.Address(), s.logFile.Name(), s.nats.MonitorURL(),
+		postgrestest.AsRole(s.database), s.nats.URLAs(natstest.Operator))
 }

@@ -24,6 +24,7 @@ import (
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/projector/relay"
 	"casdelius/projector/sns"
+	"casdelius/store/jetstream/natstest"
 )
 
 // workers of one projector.
@@ -68,7 +69,7 @@ func (s *system) ingest(ctx context.Context) (err error) {
 		return err
 	}
 	defer details.Close()
-	log, err := s.connectLog(ctx, "ingest")
+	log, err := s.connectLog(ctx, natstest.Ingest, "ingest")
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 	if err != nil {
 		return err
 	}
-	log, err := s.connectLog(ctx, fmt.Sprintf("projector %d", number))
+	log, err := s.connectLog(ctx, natstest.Projector, fmt.Sprintf("projector %d", number))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"casdelius/cmd/internal/service"
+	roles "casdelius/deploy/nats"
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector/postgres"
@@ -153,21 +154,28 @@ func (s *system) startSNS(context.Context, parts) (err error) {
 }
 
 func (s *system) startNATS(ctx context.Context, _ parts) (err error) {
-	if s.nats, err = natstest.Run(natstest.Options{Dir: filepath.Join(s.dir, "nats")}); err != nil {
+	if s.nats, err = natstest.Run(natstest.Options{Dir: filepath.Join(s.dir, "nats"), Roles: roles.Roles}); err != nil {
 		return err
 	}
 	s.onClose(func() error { s.nats.Shutdown(); return nil })
-	if s.log, err = s.connectLog(ctx, "sandbox"); err != nil {
+	administrator, err := s.connectLog(ctx, natstest.Administrator, "sandbox")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(administrator.Ensure(ctx), administrator.Close()); err != nil {
+		return err
+	}
+	if s.log, err = s.connectLog(ctx, natstest.Operator, "sandbox"); err != nil {
 		return err
 	}
 	s.onClose(s.log.Close)
-	return s.log.Ensure(ctx)
+	return nil
 }
 
-// connectLog makes a connection to the log as a service has one.
-func (s *system) connectLog(ctx context.Context, name string) (*jetstream.Log, error) {
+// connectLog makes a connection to the log as a service of that role has one.
+func (s *system) connectLog(ctx context.Context, role, name string) (*jetstream.Log, error) {
 	return jetstream.Connect(ctx, jetstream.Config{
-		URL: s.nats.URL(), MonitorURL: s.nats.MonitorURL(), Replicas: 1, Name: name,
+		URL: s.nats.URLAs(role), Inbox: natstest.InboxOf(role), MonitorURL: s.nats.MonitorURL(), Replicas: 1, Name: name,
 	}, s.logger)
 }
 

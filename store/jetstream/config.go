@@ -18,6 +18,7 @@ type Config struct {
 	Creds      string // NATS_CREDS: credentials file; "": none
 	CA         string // NATS_CA: PEM file of the certificate authorities to trust; "": the system's
 	MonitorURL string // NATS_MONITOR_URL: the servers' monitoring ports, comma-separated: http://host:8222; "": not looked at
+	Inbox      string // NATS_INBOX_PREFIX: of the subjects that answers come to, where the role has its own; default _INBOX
 	Name       string // what the connection is called on the server
 
 	Replicas         int   // STREAM_REPLICAS: of both streams, 1, 3 or 5; default 3
@@ -33,6 +34,7 @@ type Config struct {
 // withDefaults fills in what is left out.
 func (c Config) withDefaults() Config {
 	c.Name = cmp.Or(c.Name, "casdelius")
+	c.Inbox = cmp.Or(c.Inbox, "_INBOX")
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
 	c.RejectedMaxBytes = cmp.Or(c.RejectedMaxBytes, 256<<20)
@@ -50,6 +52,9 @@ func (c Config) Validate() error {
 		problems = append(problems, validURLs("NATS_MONITOR_URL", c.MonitorURL, "http", "https"))
 	}
 	c = c.withDefaults()
+	if strings.ContainsAny(c.Inbox, " \t\r\n*>") || strings.HasPrefix(c.Inbox, ".") || strings.HasSuffix(c.Inbox, ".") || strings.Contains(c.Inbox, "..") {
+		problems = append(problems, fmt.Errorf("NATS_INBOX_PREFIX is %q: want the beginning of a subject, such as _INBOX_ingest", c.Inbox))
+	}
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		problems = append(problems, fmt.Errorf("STREAM_REPLICAS is %d: want 1, 3 or 5", c.Replicas))
 	}

@@ -106,6 +106,7 @@ func dial(ctx context.Context, cfg Config, logger *slog.Logger) (*nats.Conn, err
 	}
 	options := []nats.Option{
 		nats.Name(cfg.Name),
+		nats.CustomInboxPrefix(cfg.Inbox),
 		nats.Timeout(timeout),
 		nats.FlusherTimeout(timeout), // of a write, which others wait for
 		nats.MaxReconnects(-1),

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
 
 	"casdelius/store"
@@ -115,6 +116,9 @@ func (l *Log) makeStream(ctx context.Context, want js.StreamConfig) (js.Stream, 
 // notMade translates the error of making a stream, with what to do where that is known.
 func (l *Log) notMade(want js.StreamConfig, err error) error {
 	doing := "make or read stream " + want.Name
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(l.conn.LastError(), nats.ErrPermissionViolation) {
+		return fmt.Errorf("%s: %w: the user of NATS_URL or NATS_CREDS may not (%v): have the administrator run `ingest streams`", doing, ErrUnavailable, l.conn.LastError()) //nolint:errorlint // the vendor's error ends here
+	}
 	var answer js.JetStreamError
 	if !errors.As(err, &answer) || answer.APIError() == nil {
 		return translate(doing, err)

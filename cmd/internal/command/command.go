@@ -39,6 +39,7 @@ type NATS struct {
 	URL        string `name:"url" env:"NATS_URL" default:"nats://127.0.0.1:4222" help:"Servers, comma-separated."`
 	Creds      string `env:"NATS_CREDS" help:"Credentials file."`
 	CA         string `name:"ca" env:"NATS_CA" help:"Certificate authorities to trust, a PEM file."`
+	Inbox      string `name:"inbox-prefix" env:"NATS_INBOX_PREFIX" default:"_INBOX" help:"Beginning of the subjects that answers come to: _INBOX_ and the role, where the roles of deploy/nats are used."`
 	MonitorURL string `name:"monitor-url" env:"NATS_MONITOR_URL" help:"Monitoring ports, comma-separated: with them it is checked that the servers wait for the disk (sync_interval: always) before they acknowledge."`
 }
 
@@ -51,7 +52,7 @@ type Stream struct {
 // Config is the configuration of the log for a program of this name.
 func (n NATS) Config(name string, stream Stream) jetstream.Config {
 	return jetstream.Config{
-		URL: n.URL, Creds: n.Creds, CA: n.CA, MonitorURL: n.MonitorURL, Name: name,
+		URL: n.URL, Creds: n.Creds, CA: n.CA, Inbox: n.Inbox, MonitorURL: n.MonitorURL, Name: name,
 		Replicas: stream.Replicas, MaxBytes: stream.MaxBytes,
 	}
 }

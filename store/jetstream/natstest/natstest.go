@@ -34,6 +34,7 @@ type Options struct {
 	MonitorPort int    // 0: a free one
 	MaxPayload  int32  // largest message, in bytes; 0: 8 MiB
 	Lazy        bool   // acknowledge before the disk has it, as NATS does by default
+	Roles       string // the block authorization of a configuration; "": anyone may do anything
 }
 
 // Server is a NATS server in this process.
@@ -41,6 +42,7 @@ type Server struct {
 	options   *server.Options
 	running   *server.Server
 	temporary string // folder to remove in the end
+	password  string // of every role
 }
 
 // Run starts a server and returns when it can be used.
@@ -93,6 +95,9 @@ func prepare(o Options) (*Server, error) {
 		JetStream: true, StoreDir: o.Dir, JetStreamMaxStore: maxStore,
 		SyncAlways: !o.Lazy, MaxPayload: o.MaxPayload,
 		NoLog: true, NoSigs: true,
+	}
+	if o.Roles != "" {
+		return s, s.authorize(o.Roles)
 	}
 	return s, nil
 }

@@ -1,0 +1,43 @@
+package natstest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Names of the roles.
+const (
+	Ingest        = "ingest"
+	Projector     = "projector"
+	Operator      = "operator"
+	Administrator = "administrator"
+)
+
+// authorize makes a server that is not started yet ask for a user and a password, as the block
+// authorization of a configuration file says, and gives each role a password.
+func (s *Server) authorize(block string) error {
+	s.password = rand.Text()
+	var b strings.Builder
+	for _, role := range []string{Ingest, Projector, Operator, Administrator} {
+		fmt.Fprintf(&b, "NATS_%s_PASSWORD: \"x%s\"\n", strings.ToUpper(role), s.password)
+	}
+	if err := s.options.ProcessConfigString(b.String() + block); err != nil {
+		return fmt.Errorf("read the roles of NATS: %w", err)
+	}
+	return nil
+}
+
+// URLAs is where clients of a role connect to, with its password.
+func (s *Server) URLAs(role string) string {
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		panic(err) // unreachable: it is our own
+	}
+	u.User = url.UserPassword(role, "x"+s.password)
+	return u.String()
+}
+
+// InboxOf is the prefix of a role's inboxes.
+func InboxOf(role string) string { return "_INBOX_" + role }
