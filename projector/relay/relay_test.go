@@ -30,6 +30,9 @@ type box struct {
 	sent    []int64
 	taken   int // how often notices were asked for
 	fails   int // how many settlings fail
+	most    int // notices that were in hand at once
+
+	unordered bool // the latest notices are taken first
 }
 
 type row struct {
@@ -51,16 +54,21 @@ func (b *box) Take(_ context.Context, holder string, length time.Duration, limit
 	now := time.Now()
 	lease := relay.Lease{Holder: holder, End: now.Add(length)}
 	seen := map[int64]bool{}
-	for _, r := range b.waiting {
+	waiting := slices.Clone(b.waiting)
+	if b.unordered {
+		slices.Reverse(waiting)
+	}
+	for _, r := range waiting {
 		first := !seen[r.OffenderID]
 		seen[r.OffenderID] = true
 		alone := len(lease.Notices) > 0 && (r.Tries > 0 || lease.Notices[0].Tries > 0)
-		if !first || alone || len(lease.Notices) == limit || r.next.After(now) || r.end.After(now) {
+		if !first && !b.unordered || alone || len(lease.Notices) == limit || r.next.After(now) || r.end.After(now) {
 			continue
 		}
 		r.holder, r.end = holder, lease.End
 		lease.Notices = append(lease.Notices, r.Notice)
 	}
+	b.most = max(b.most, len(lease.Notices))
 	return lease, nil
 }
 
