@@ -30,7 +30,7 @@ func (s *system) contacts(t *testing.T, urn string) []postgrestest.Contact {
 }
 
 // addresses are all of everyone, in the order in which they were inserted.
-func (s *system) addresses(t *testing.T) []postgrestest.Address {
+func (s *system) addresses(t testing.TB) []postgrestest.Address {
 	t.Helper()
 	all, err := s.delius.Addresses(ctx)
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ type everything struct {
 	interactions []postgrestest.Interaction
 }
 
-func (s *system) rows(t *testing.T) everything {
+func (s *system) rows(t testing.TB) everything {
 	t.Helper()
 	var all everything
 	var err error
@@ -79,7 +79,7 @@ func (s *system) rows(t *testing.T) everything {
 }
 
 // requireTwin settles, and compares every row and what is parked with the twin's.
-func (s *system) requireTwin(t *testing.T) {
+func (s *system) requireTwin(t testing.TB) {
 	t.Helper()
 	s.settle(t)
 	s.twin.Project(time.Now())
@@ -104,7 +104,7 @@ func (s *system) requireRows(t testing.TB) {
 }
 
 // requireNothingLost holds that no message was given up and none made two contacts.
-func (s *system) requireNothingLost(t *testing.T) {
+func (s *system) requireNothingLost(t testing.TB) {
 	t.Helper()
 	dead, err := s.sqs.Messages(deadLetters)
 	require.NoError(t, err)
@@ -132,7 +132,7 @@ func (s *system) lookAgain(t *testing.T) {
 }
 
 // parked counts what is parked, by cause.
-func (s *system) parked(t *testing.T) map[string]int {
+func (s *system) parked(t testing.TB) map[string]int {
 	t.Helper()
 	db, err := postgres.New(ctx, s.delius.Pool, postgres.Config{})
 	require.NoError(t, err)

@@ -66,7 +66,17 @@ type system struct {
 	pauses   postgres.Config   // before what is parked is tried again
 	watching *freshness.Config // of projectors that are watched; nil: none is
 
-	logOfIngest func(*jetstream.Log) ingest.Log // nil: the log itself
+	logOfIngest func(*jetstream.Log) ingest.Log          // nil: the log itself
+	ports       func(*postgres.Database) projector.Ports // nil: the database's own
+	inside      func(context.Context) context.Context    // that services run in; nil: no more than their own
+}
+
+// within is a service that runs in the context that the test has for all of them.
+func (s *system) within(run func(context.Context) error) func(context.Context) error {
+	if s.inside == nil {
+		return run
+	}
+	return func(ctx context.Context) error { return run(s.inside(ctx)) }
 }
 
 // setup starts the parts, but no service, with a Delius where nobody lives yet.
@@ -216,7 +226,7 @@ func (s *system) ingestFrom(t *testing.T, endpoint aws.Config, change ...func(*i
 	intake := ingest.NewIntake(details, to, s.said.logger("ingest"), ingest.NewMetrics(registry))
 	service, err := ingest.New(config, queue, intake, s.said.logger("ingest"))
 	require.NoError(t, err)
-	i := start(t, "ingest", service.Run, func() { _ = log.Close() }, details.Close)
+	i := start(t, "ingest", s.within(service.Run), func() { _ = log.Close() }, details.Close)
 	i.registry, i.ready, i.publishing = registry, service.Ready, service.Publishing
 	return i
 }
@@ -249,7 +259,11 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	db, err := postgres.New(ctx, pool, s.pauses)
 	require.NoError(t, err)
 	log := s.connect(t, "projector")
-	p, err := projector.New(projection.NewLog(log), db.Ports(), config)
+	ports := db.Ports()
+	if s.ports != nil {
+		ports = s.ports(db)
+	}
+	p, err := projector.New(projection.NewLog(log), ports, config)
 	require.NoError(t, err)
 	run, monitor, closing := p.Run, (*freshness.Monitor)(nil), []func(){func() { _ = log.Close() }, pool.Close}
 	if s.watching != nil {
@@ -266,7 +280,7 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 			return group.Wait()
 		}
 	}
-	i := start(t, "projector", run, closing...)
+	i := start(t, "projector", s.within(run), closing...)
 	i.registry, i.ready, i.monitor = config.Registry.(*prometheus.Registry), db.Ready, monitor
 	return i
 }
@@ -296,14 +310,14 @@ func (i *instance) counted(t *testing.T, name, label string) int {
 }
 
 // eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	require.Eventually(t, holds, patience, glance, "waiting until %s", what)
 }
 
 // settle waits until everything that was raised is in the stream, and everything in
 // the stream is projected or parked.
-func (s *system) settle(t *testing.T) {
+func (s *system) settle(t testing.TB) {
 	t.Helper()
 	why := ""
 	if !waitFor(func() bool { why = s.unsettled(t); return why == "" }) {
@@ -325,7 +339,7 @@ func waitFor(holds func() bool) bool {
 
 // unsettled says what is still on its way. It looks at the parts in the order in which
 // an event passes them: what has left one is then seen in the next.
-func (s *system) unsettled(t *testing.T) string {
+func (s *system) unsettled(t testing.TB) string {
 	t.Helper()
 	depth, err := s.sqs.Depth(queueName)
 	if err != nil || depth != (sqstest.Depth{}) {

@@ -16,6 +16,7 @@ import (
 	"casdelius/projector/retry"
 	"casdelius/projector/trace"
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Live follows the stream.
@@ -231,7 +232,7 @@ func (l *Live) lane(ctx context.Context, shares <-chan share, follower Follower)
 			if done.of.left.Add(-1) > 0 {
 				continue
 			}
-			if err := follower.Ack(done.of.events); err != nil {
+			if err := failpoint.Around(ctx, failpoint.Ack, func() error { return follower.Ack(done.of.events) }); err != nil {
 				l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"casdelius/ingest"
+	"casdelius/store/failpoint"
 )
 
 const (
@@ -98,7 +99,12 @@ func (c *Client) Fetch(ctx context.Context, rawURL string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, status, err := c.get(ctx, u, t)
+	var body []byte
+	var status int
+	err = failpoint.Around(ctx, failpoint.Detail, func() error {
+		body, status, err = c.get(ctx, u, t)
+		return err
+	})
 	if err == nil && status == http.StatusUnauthorized && t != nil {
 		c.tokens.forget(t)
 		if t, err = c.token(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"casdelius/ingest"
+	"casdelius/store/failpoint"
 )
 
 // Delete removes up to 10 messages for good. Messages that could not be removed are
@@ -19,7 +20,11 @@ func (q *Queue) Delete(ctx context.Context, msgs []ingest.Message) error {
 		for i := range entries {
 			in.Entries[i] = types.DeleteMessageBatchRequestEntry{Id: &entries[i].id, ReceiptHandle: &entries[i].msg.Receipt}
 		}
-		out, err := q.client.DeleteMessageBatch(ctx, &in)
+		var out *sqs.DeleteMessageBatchOutput
+		err := failpoint.Around(ctx, failpoint.Delete, func() (err error) {
+			out, err = q.client.DeleteMessageBatch(ctx, &in)
+			return err
+		})
 		if err != nil {
 			return answer{}, err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"casdelius/ingest"
+	"casdelius/store/failpoint"
 )
 
 // Receive waits up to 20 s for up to limit messages (1 to 10) and gives them the
@@ -25,7 +26,7 @@ func (q *Queue) Receive(ctx context.Context, limit int, visibility time.Duration
 	}
 	var out *sqs.ReceiveMessageOutput
 	err := q.do(ctx, "receive from", longPoll+callTimeout, func(ctx context.Context, url *string) (err error) {
-		out, err = q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		in := sqs.ReceiveMessageInput{
 			QueueUrl:              url,
 			MaxNumberOfMessages:   int32(limit), //nolint:gosec // 1 to 10
 			VisibilityTimeout:     seconds(visibility),
@@ -35,8 +36,11 @@ func (q *Queue) Receive(ctx context.Context, limit int, visibility time.Duration
 				types.MessageSystemAttributeNameApproximateReceiveCount,
 				types.MessageSystemAttributeNameApproximateFirstReceiveTimestamp,
 			},
+		}
+		return failpoint.Around(ctx, failpoint.Receive, func() error {
+			out, err = q.client.ReceiveMessage(ctx, &in)
+			return err
 		})
-		return err
 	})
 	if err != nil {
 		return nil, err

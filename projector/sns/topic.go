@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"casdelius/projector/relay"
+	"casdelius/store/failpoint"
 )
 
 // callTimeout is how long a call may take at most.
@@ -90,7 +91,11 @@ func (t *Topic) Publish(ctx context.Context, messages []relay.Message) ([]error,
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	out, err := t.client.PublishBatch(limited, &in)
+	var out *sns.PublishBatchOutput
+	err := failpoint.Around(limited, failpoint.NoticeSent, func() (err error) {
+		out, err = t.client.PublishBatch(limited, &in)
+		return err
+	})
 	if err != nil {
 		return nil, translate(ctx, "publish to topic "+t.arn, err)
 	}

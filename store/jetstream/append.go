@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Append stores the event and returns when it is on disk, with the trace context of
@@ -89,10 +90,24 @@ func (l *Log) publishOnce(ctx context.Context, stream string, msg *nats.Msg) (st
 	if err := ctx.Err(); err != nil {
 		return store.Ack{}, err
 	}
-	future, err := l.js.PublishMsgAsync(msg, js.WithStallWait(l.cfg.Timeout))
+	var future js.PubAckFuture
+	err := failpoint.Around(ctx, failpoint.Publish, func() (err error) {
+		future, err = l.js.PublishMsgAsync(msg, js.WithStallWait(l.cfg.Timeout))
+		return err
+	})
 	if err != nil {
 		return store.Ack{}, err
 	}
+	var ack store.Ack
+	err = failpoint.Around(ctx, failpoint.PublishAcknowledgement, func() (err error) {
+		ack, err = await(ctx, stream, future)
+		return err
+	})
+	return ack, err
+}
+
+// await waits for the stream's acknowledgement.
+func await(ctx context.Context, stream string, future js.PubAckFuture) (store.Ack, error) {
 	select {
 	case ack := <-future.Ok():
 		if ack.Stream != stream || ack.Sequence == 0 {

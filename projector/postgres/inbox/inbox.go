@@ -20,6 +20,7 @@ import (
 	"casdelius/projector/postgres/tx"
 	"casdelius/projector/verify"
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Inbox is the inbox.
@@ -54,7 +55,7 @@ func (i *Inbox) inOne(ctx context.Context, messages []store.Stored, doing string
 	if err := do(ctx, transaction, messages); err != nil {
 		return fmt.Errorf("%s, %d from sequence %d: %w", doing, len(messages), messages[0].Sequence, tx.Translate(err))
 	}
-	return tx.Translate(transaction.Commit(ctx))
+	return tx.Translate(failpoint.Around(ctx, failpoint.InboxCommit, func() error { return transaction.Commit(ctx) }))
 }
 
 func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error {

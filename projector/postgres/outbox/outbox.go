@@ -18,6 +18,7 @@ import (
 
 	"casdelius/projector/postgres/tx"
 	"casdelius/projector/relay"
+	"casdelius/store/failpoint"
 )
 
 // Outbox implements relay.Outbox.
@@ -78,10 +79,12 @@ func (o *Outbox) Settle(ctx context.Context, lease *relay.Lease, outcomes []rela
 	for _, out := range outcomes {
 		numbers, failures, pauses, back = append(numbers, out.Number), append(failures, out.Failure), append(pauses, out.Pause), append(back, out.GaveBack)
 	}
-	err = o.write(ctx, "settling notices", func(t pgx.Tx) error {
-		tag, err := t.Exec(ctx, sqlSettle, numbers, failures, pauses, back, lease.Holder, lease.End)
-		settled = int(tag.RowsAffected())
-		return err
+	err = failpoint.Around(ctx, failpoint.NoticeAcknowledged, func() error {
+		return o.write(ctx, "settling notices", func(t pgx.Tx) error {
+			tag, err := t.Exec(ctx, sqlSettle, numbers, failures, pauses, back, lease.Holder, lease.End)
+			settled = int(tag.RowsAffected())
+			return err
+		})
 	})
 	return settled, err
 }

@@ -39,6 +39,7 @@ import (
 	"casdelius/projector/postgres/tx"
 	"casdelius/projector/postgres/write"
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Steps begins steps.
@@ -131,7 +132,7 @@ func (s *Step) load(ctx context.Context) error {
 		return err
 	}
 	index := newOffenderIndex(selected)
-	if err := s.lookUp(ctx, index, &index.asked, true); err != nil {
+	if err := failpoint.Around(ctx, failpoint.Lock, func() error { return s.lookUp(ctx, index, &index.asked, true) }); err != nil {
 		return err
 	}
 	if err := s.lockUnowned(ctx, selected, index); err != nil {

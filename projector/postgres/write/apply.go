@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"casdelius/projector"
 	"casdelius/projector/delius"
@@ -40,6 +41,7 @@ import (
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/tx"
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Apply writes decisions in the transaction of a step and commits it, unless a newer fold than
@@ -66,7 +68,7 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 		tx.Rollback(ctx, transaction)
 		return projector.Applied{}, fmt.Errorf("writing %d people: %w", len(kept), tx.Translate(config.Fold.Settle(ctx, err)))
 	}
-	if err := transaction.Commit(ctx); err != nil {
+	if err := failpoint.Around(ctx, failpoint.Commit, func() error { return transaction.Commit(ctx) }); err != nil {
 		return projector.Applied{}, fmt.Errorf("committing %d people: %w", len(kept), tx.Translate(err))
 	}
 	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept), Inserted: w.inserted(), Notices: w.kept}, nil
@@ -315,12 +317,12 @@ func (w *writer) send(ctx context.Context) error {
 	// Rows are found by their numbers whatever the plan, and foreign keys are checked with
 	// plans that are worth keeping.
 	b.Queue("set local plan_cache_mode = force_generic_plan")
-	w.queueRows(&b)
-	w.queueLedger(&b)
+	between(ctx, &b, failpoint.Apply, func() { w.queueRows(&b) })
+	between(ctx, &b, failpoint.Ledger, func() { w.queueLedger(&b) })
 	w.queueFingerprints(&b)
 	w.queueConflicts(&b)
 	w.queueParked(&b)
-	w.queueNotices(ctx, &b)
+	between(ctx, &b, failpoint.Outbox, func() { w.queueNotices(ctx, &b) })
 	b.Queue("delete from projection.due where mark = any (array(select mark from projection.due where mark = any ($1) order by mark for update skip locked))", w.marks)
 	if len(w.left) > 0 {
 		b.Queue("insert into projection.due (referral) select referral from ("+people.SQLReferralsOf("$1")+") r order by 1", w.left)
@@ -328,6 +330,13 @@ func (w *writer) send(ctx context.Context) error {
 	slices.Sort(w.applied)
 	b.Queue("insert into projection.applied (sequence, applied) select s, $2 from unnest($1::bigint[]) s on conflict do nothing", w.applied, w.now)
 	return w.tx.SendBatch(ctx, &b).Close()
+}
+
+// between puts statements between the two moments of a failpoint.
+func between(ctx context.Context, b *pgx.Batch, point failpoint.Point, queue func()) {
+	failpoint.Between(ctx, point, func(now func() error) {
+		b.Queue("select").Exec(func(pgconn.CommandTag) error { return now() })
+	}, queue)
 }
 
 // What an ordinary update writes, and what a repair does.
