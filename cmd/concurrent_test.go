@@ -196,6 +196,12 @@ const (
 	lockContact = "select from delius.contact where contact_id = $1 for update"
 )
 
+// sqlAddLine adds a line to a contact's notes.
+const sqlAddLine = `
+	update delius.contact set notes = ltrim(concat(notes, E'\n', $2::text), E'\n'), row_version = row_version + 1, last_updated_datetime = now(),
+		last_updated_user_id = (select user_id from delius.user_ where distinguished_name = $3)
+	where contact_id = $1`
+
 // holdPerson locks a person, then one of their contacts, each for as long as the
 // projectors take to get on with others.
 func (o *office) holdPerson(chance *rand.Rand, line string) error {
@@ -223,10 +229,7 @@ func (o *office) hold(chance *rand.Rand, people []storetest.Person, line string,
 			}
 			o.breathe(2)
 		}
-		_, err := tx.Exec(ctx, `
-			update delius.contact set notes = ltrim(concat(notes, E'\n', $2::text), E'\n'), row_version = row_version + 1, last_updated_datetime = now(),
-				last_updated_user_id = (select user_id from delius.user_ where distinguished_name = $3)
-			where contact_id = $1`, id, line, postgrestest.Practitioner)
+		_, err := tx.Exec(ctx, sqlAddLine, id, line, postgrestest.Practitioner)
 		if err != nil {
 			return err
 		}
@@ -277,7 +280,7 @@ func TestProjectorsAndPractitionersAtOnceGiveTheSameRowsAndLoseNothing(t *testin
 
 // requireAll compares every row with the twin's, but for what practitioners have
 // written, and holds that all of that is there.
-func (o *office) requireAll(t *testing.T) {
+func (o *office) requireAll(t testing.TB) {
 	t.Helper()
 	require.NotEmpty(t, o.lines)
 	require.NotEmpty(t, o.phones)
@@ -305,7 +308,7 @@ func (o *office) requireAll(t *testing.T) {
 	require.Len(t, byURN, len(wantContacts))
 	for _, want := range wantContacts {
 		have := byURN[want.ExternalReference]
-		require.Equal(t, sorted(want.Notes, o.lines[have.ID]), sorted(have.Notes, nil), want.ExternalReference)
+		require.Equal(t, sorted(want.Notes, o.lines[have.ID]), sorted(have.Notes, nil), "a practitioner's line is lost, or doubled: %s", want.ExternalReference)
 		have.Notes, have.UpdatedBy = want.Notes, want.UpdatedBy
 		require.Equal(t, want, have.Portable())
 	}
