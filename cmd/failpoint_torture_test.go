@@ -180,7 +180,7 @@ func newFaulty(t *testing.T, people int) *faulty {
 	f.arn = f.sns.CreateTopic("events")
 	f.sns.Subscribe(f.arn, func(m snstest.Message) { f.heard.Hear(m) })
 	f.inside = func(ctx context.Context) context.Context {
-		ctx, _ = f.faults.Within(ctx) //nolint:govet // ended by the service's own
+		ctx, _ = f.faults.Within(ctx) // ended with the service's own
 		return ctx
 	}
 	return f
