@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +30,9 @@ type fake struct {
 	hide   func() error            // nil: the message is hidden
 	limit  func() error            // nil: the limits are told
 	refuse func() error            // nil: what is sent is taken
+	queue  func() error            // nil: the queue answers
+	slow   time.Duration           // that a detail takes
+	mixed  bool                    // it hands out its messages in any order, as SQS may; else the oldest first
 
 	mu       sync.Mutex
 	messages map[string]*queued
@@ -37,8 +43,12 @@ type fake struct {
 	answers  map[string][]byte       // of the rejected; by message id
 	canaries []store.Canary
 	sent     int
-	deletes  []int // sizes of the batches
-	hiding   int   // most messages hidden at once
+	raised   int               // messages that send has made
+	sends    []*queued         // what is in the queue, as it came
+	times    map[int]time.Time // when messages were stored, by number
+	worn     int               // highest receive count of a message
+	deletes  []int             // sizes of the batches
+	hiding   int               // most messages hidden at once
 }
 
 type queued struct {
@@ -58,6 +68,7 @@ func newFake() *fake {
 		stored:   map[string]bool{},
 		rejected: map[string]store.Reason{},
 		answers:  map[string][]byte{},
+		times:    map[int]time.Time{},
 	}
 }
 
@@ -94,18 +105,22 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-func detailURL(i int) string { return fmt.Sprintf("https://cas.example/%d", i) }
+const detailURLs = "https://cas.example/%d"
+
+func detailURL(i int) string { return fmt.Sprintf(detailURLs, i) }
 
 // send puts n messages into the queue, with the URLs from the next number on.
 func (f *fake) send(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for range n {
-		i := len(f.messages) + len(f.stored) + len(f.rejected)
+		i := f.raised
+		f.raised++
 		id := fmt.Sprint("message ", i)
-		f.messages[id] = &queued{Message: Message{ID: id, Body: fmt.Sprintf(
+		m := &queued{Message: Message{ID: id, Body: fmt.Sprintf(
 			`{"eventType":"accommodation.cas3.person.arrived","version":1,"detailUrl":%q,"personReference":{"identifiers":[{"type":"CRN","value":"X123456"}]}}`,
 			detailURL(i))}}
+		f.messages[id], f.sends = m, append(f.sends, m)
 	}
 	f.wake()
 }
@@ -119,6 +134,9 @@ func (f *fake) wake() {
 func (f *fake) Receive(ctx context.Context, limit int, visibility time.Duration) ([]Message, error) {
 	end := time.After(20 * time.Second)
 	for {
+		if err := f.reach(); err != nil {
+			return nil, err
+		}
 		taken, next, changed := f.take(limit, visibility)
 		if len(taken) > 0 {
 			return taken, nil
@@ -141,7 +159,7 @@ func (f *fake) take(limit int, visibility time.Duration) (taken []Message, next 
 	now := time.Now()
 	next = now.Add(time.Hour)
 	hidden := 0
-	for _, m := range f.messages {
+	for m := range f.inOrder() {
 		switch {
 		case m.visible.After(now):
 			hidden++
@@ -151,6 +169,7 @@ func (f *fake) take(limit int, visibility time.Duration) (taken []Message, next 
 		case len(taken) < limit:
 			hidden++
 			m.ReceiveCount++
+			f.worn = max(f.worn, m.ReceiveCount)
 			if m.ReceiveCount == 1 {
 				m.FirstReceived = now
 			}
@@ -162,7 +181,29 @@ func (f *fake) take(limit int, visibility time.Duration) (taken []Message, next 
 	return taken, next, f.changed
 }
 
+// inOrder are the messages as they are handed out. The caller holds mu.
+func (f *fake) inOrder() iter.Seq[*queued] {
+	if f.mixed {
+		return maps.Values(f.messages)
+	}
+	f.sends = slices.DeleteFunc(f.sends, func(m *queued) bool { return f.messages[m.ID] != m })
+	return slices.Values(f.sends)
+}
+
+// reach is the error of a queue that does not answer.
+func (f *fake) reach() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.queue == nil {
+		return nil
+	}
+	return f.queue()
+}
+
 func (f *fake) Delete(_ context.Context, messages []Message) error {
+	if err := f.reach(); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deletes = append(f.deletes, len(messages))
@@ -173,6 +214,9 @@ func (f *fake) Delete(_ context.Context, messages []Message) error {
 }
 
 func (f *fake) SetVisibility(_ context.Context, messages []Message, d time.Duration) error {
+	if err := f.reach(); err != nil {
+		return err
+	}
 	if f.hide != nil {
 		if err := f.hide(); err != nil {
 			return err
@@ -197,6 +241,9 @@ func (f *fake) SetVisibility(_ context.Context, messages []Message, d time.Durat
 }
 
 func (f *fake) Limits(context.Context) (Limits, error) {
+	if err := f.reach(); err != nil {
+		return Limits{}, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.limit != nil {
@@ -208,6 +255,9 @@ func (f *fake) Limits(context.Context) (Limits, error) {
 }
 
 func (f *fake) Fetch(_ context.Context, url string) ([]byte, error) {
+	if f.slow > 0 {
+		<-time.After(f.slow)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fetched[url] = append(f.fetched[url], time.Now())
@@ -230,6 +280,11 @@ func (f *fake) Append(_ context.Context, e *store.Event) (store.Ack, error) {
 	if f.append != nil {
 		if err := f.append(); err != nil {
 			return store.Ack{}, err
+		}
+	}
+	if number := 0; !f.stored[e.Source] {
+		if _, err := fmt.Sscanf(e.Source, detailURLs, &number); err == nil {
+			f.times[number] = time.Now()
 		}
 	}
 	f.stored[e.Source] = true
@@ -270,7 +325,8 @@ func (f *fake) Send(_ context.Context, body string) error {
 	}
 	f.sent++
 	id := fmt.Sprint("sent ", f.sent)
-	f.messages[id] = &queued{Message: Message{ID: id, Body: body}}
+	m := &queued{Message: Message{ID: id, Body: body}}
+	f.messages[id], f.sends = m, append(f.sends, m)
 	f.wake()
 	return nil
 }
