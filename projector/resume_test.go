@@ -259,6 +259,18 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 		r.exec(t, "alter table projection."+table+" drop column placed_by, drop column placed_on")
 	}
 	r.exec(t, "drop table projection.outbox, projection.notices, projection.fold, projection.failing, projection.damage")
+	r.exec(t, "drop table projection.audit, projection.request, projection.verified_finding, projection.verified, projection.figure")
+	r.exec(t, "drop function projection.keep_audit")
+	r.exec(t, "drop index projection.parked_cause")
+	for _, column := range []string{"phase", "phase_since", "phase_from", "done", "total", "rate", "reached", "paused_by"} {
+		r.exec(t, "alter table projection.rebuild drop column "+column)
+	}
+	for _, column := range []string{"value", "edited_user", "edited_at", "settled", "settled_as", "settled_by", "settled_why"} {
+		r.exec(t, "alter table projection.conflict drop column "+column)
+	}
+	for _, index := range []string{"conflict_crn", "conflict_urn", "conflict_address", "conflict_at"} {
+		r.exec(t, "drop index projection."+index)
+	}
 	r.exec(t, "alter table projection.rebuild drop column fence, drop column lease_end")
 	r.exec(t, "drop sequence projection.rebuild_fence")
 	r.exec(t, "drop index projection.event_other_type")

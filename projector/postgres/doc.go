@@ -18,6 +18,11 @@
 //	fold                    the version of the fold that has written last
 //	rebuild                 how far the rebuild of everyone has come, and who runs it
 //	stream                  which stream the inbox was filled from
+//	figure                  samples of how far everything was, of the last hour
+//	verified,               runs of verify with what they came to, and what the newest found
+//	verified_finding
+//	request                 what somebody asked a projector to do, and what became of it
+//	audit                   who did what, and looked at whom: added to only
 //
 // The inbox can be made again from the stream. The ledger, terms, fingerprints and conflicts
 // cannot: without them rows are adopted again, and which of their values are a person's is

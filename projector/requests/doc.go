@@ -1,0 +1,2 @@
+// Package requests has what somebody asked a projector to do carried out.
+package requests
