@@ -284,7 +284,7 @@ func (r *Rebuilder) keep(ctx context.Context, now bool) error {
 	if r.lock == nil || !now && time.Since(r.kept) < bookmarkInterval {
 		return nil
 	}
-	r.kept = time.Now()
+	r.kept, r.bookmark.Progress = time.Now(), r.progress
 	return r.retry.Do(ctx, "keeping the rebuild's bookmark", func() error {
 		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/delius"
 	"casdelius/projector/verify"
 	"casdelius/store"
@@ -99,9 +100,9 @@ func TestWhoFailsIsLeftAloneByEveryProcessUntilTheNextTry(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, due, 2)
 
-	n, err := r.db.RetryParked(ctx, projector.Selection{}, delius.Failing, now)
-	require.NoError(t, err)
-	require.Equal(t, 1, n)
+	order := projector.Order{Entry: audit.Entry{Who: "somebody", What: audit.Retried}}
+	require.NoError(t, r.db.RetryParked(ctx, projector.Selection{}, delius.Failing, &order))
+	require.Equal(t, "1 parked item will be retried at once by the running projector", order.Outcome)
 	due, err = r.db.Due(ctx, now, time.Now(), 10, nil)
 	require.NoError(t, err)
 	require.Len(t, due, 2)

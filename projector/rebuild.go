@@ -110,6 +110,12 @@ type Bookmark struct {
 	Person  int64     // everyone up to this offender is done
 	People  int       // how many that are
 	Tally   Tally     // what it came to up to here
+
+	// How far it is, for whoever looks.
+	Progress Progress
+	Since    time.Time // when this process began the phase
+	From     int       // what was done then
+	Rate     int       // events a second at most; 0 is no limit
 }
 
 // ErrRebuildRunning is the error of a rebuild of everyone while another one runs, or that
@@ -140,6 +146,8 @@ type RebuildLock interface {
 	Fence() int64
 	// Reached keeps the bookmark. It fails with [ErrRebuildRunning] if the lock was lost.
 	Reached(ctx context.Context, at Bookmark) error
+	// Paused says whether the rebuild is to pause. It fails likewise.
+	Paused(ctx context.Context) (bool, error)
 	// Finish drops the bookmark: the next rebuild begins at the beginning.
 	Finish(ctx context.Context) error
 	// Release gives the lock back, and leaves the bookmark to whoever goes on.

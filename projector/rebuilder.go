@@ -99,8 +99,7 @@ func (r *Rebuilder) run(ctx context.Context) (Tally, error) {
 		if err := r.mendSelected(ctx, referrals); err != nil {
 			return r.tally, fmt.Errorf("mending the inbox: %w", err)
 		}
-		r.progress = Progress{Phase: Reconciling, Total: len(referrals)}
-		r.reportProgress()
+		r.begin(ctx, Progress{Phase: Reconciling, Total: len(referrals)})
 		return r.tally, r.reconcileReferrals(ctx, referrals)
 	}
 	return r.tally, r.everyone(ctx)
@@ -173,9 +172,8 @@ func (r *Rebuilder) fillInbox(ctx context.Context) error {
 		return nil
 	}
 	all := int(stream.LastSequence) //nolint:gosec // fewer than 2^63
-	r.progress = Progress{Phase: FillingInbox, Done: all - messages, Total: all}
 	r.logger.DebugContext(ctx, "filling the inbox", "missing", Length(gaps), "altered", Length(corrupt), "last", stream.LastSequence)
-	r.reportProgress()
+	r.begin(ctx, Progress{Phase: FillingInbox, Done: all - messages, Total: all})
 	if err := r.read(ctx, gaps, r.filler.inbox.Load); err != nil {
 		return err
 	}
@@ -193,7 +191,12 @@ func (r *Rebuilder) read(ctx context.Context, ranges []Range, write func(context
 			}
 			return r.throttle(ctx, messages)
 		},
-		progress: func(messages int) { r.progress.Done += messages; r.reportProgress() },
+		progress: func(messages int) {
+			r.counting.Lock()
+			defer r.counting.Unlock()
+			r.progress.Done += messages
+			r.reportProgress()
+		},
 	})
 }
 
@@ -213,7 +216,7 @@ func (r *Rebuilder) mendSelected(ctx context.Context, referrals []store.Referral
 	if err != nil || len(corrupt) == 0 {
 		return err
 	}
-	r.progress = Progress{Phase: FillingInbox, Total: len(corrupt)}
+	r.begin(ctx, Progress{Phase: FillingInbox, Total: len(corrupt)})
 	return r.read(ctx, RangesOf(corrupt), r.mender.Restore)
 }
 
@@ -246,8 +249,35 @@ func (r *Rebuilder) atOnce(workers int) int {
 	return workers
 }
 
-// throttle waits until so many events are within the rate.
+// begin begins a phase. That is kept at once, where it can be.
+func (r *Rebuilder) begin(ctx context.Context, phase Progress) {
+	r.progress = phase
+	r.bookmark.Since, r.bookmark.From, r.bookmark.Rate = r.config.Now(), phase.Done, r.o.Rate
+	r.reportProgress()
+	r.keepLast(ctx)
+}
+
+// pausedInterval is how often a rebuild that pauses asks whether to go on.
+const pausedInterval = 500 * time.Millisecond
+
+// throttle waits until so many events are within the rate, and while the rebuild is to pause.
 func (r *Rebuilder) throttle(ctx context.Context, events int) error {
+	for r.lock != nil {
+		paused := false
+		err := r.retry.Do(ctx, "asking whether the rebuild is to pause", func() (err error) {
+			paused, err = r.lock.Paused(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !paused {
+			break
+		}
+		if err := retry.Pause(ctx, pausedInterval); err != nil {
+			return err
+		}
+	}
 	for r.limiter != nil && events > 0 {
 		n := min(events, r.limiter.Burst())
 		if err := r.limiter.WaitN(ctx, n); err != nil {
@@ -310,8 +340,7 @@ func (r *Rebuilder) everyone(ctx context.Context) error {
 		return err
 	}
 	all := r.bookmark.People + len(passed) + len(people) + len(unowned)
-	r.progress = Progress{Phase: Reconciling, Done: r.bookmark.People, Total: all, Changed: r.tally.Changed}
-	r.reportProgress()
+	r.begin(ctx, Progress{Phase: Reconciling, Done: r.bookmark.People, Total: all, Changed: r.tally.Changed})
 	if len(passed) > 0 {
 		if err := r.reconcileReferrals(ctx, passed); err != nil {
 			return err

@@ -138,7 +138,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 		return report, nil
 	case ctx.Err() != nil:
 		return report, context.Cause(ctx)
-	case errors.Is(err, ErrRebuildRunning), errors.Is(err, ErrOlder):
+	case errors.Is(err, ErrRebuildRunning), errors.Is(err, ErrOlder), selection.Order != nil:
 		return report, err
 	case len(selection.Referrals) > 1 && errors.Is(err, ErrTooSlow):
 		r.logger.WarnContext(ctx, "too slow: reconciling half as many at once", "referrals", len(selection.Referrals), "error", err)
@@ -159,6 +159,36 @@ func (r *Reconciler) reconcileOnce(ctx context.Context, selection Selection) (Re
 		return Report{}, err
 	}
 	defer step.Rollback(ctx)
+	decisions, err := decideAll(ctx, step, selection.Order)
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{Looked: len(decisions)}
+	for i := range decisions {
+		person := &decisions[i].Person
+		report.Events += len(person.Events)
+		report.Changes += len(decisions[i].Outcome.Changes)
+		if lost := decisions[i].Outcome.Lost; len(lost) > 0 {
+			report.Lost++
+			r.logger.WarnContext(ctx, "the history lacks events that the ledger was folded from: nothing is written", "crn", person.CRN, "of", lost)
+		}
+	}
+	if selection.DryRun {
+		report.Plan = decisions
+		return report, nil
+	}
+	if o := selection.Order; o != nil {
+		if err := o.Confirm(decisions); err != nil {
+			return report, err
+		}
+	}
+	report.Applied, err = step.Apply(ctx, decisions, r.now())
+	return report, err
+}
+
+// decideAll decides about the people of a step. A value that is to be restored is that of
+// whoever has the row.
+func decideAll(ctx context.Context, step Step, order *Order) ([]Decision, error) {
 	people := step.People()
 	subjects := make([]Subject, len(people))
 	for i := range people {
@@ -166,25 +196,28 @@ func (r *Reconciler) reconcileOnce(ctx context.Context, selection Selection) (Re
 	}
 	refs, err := step.LoadCurrent(ctx, subjects)
 	if err != nil {
-		return Report{}, err
+		return nil, err
 	}
-	report := Report{Looked: len(people)}
 	decisions := make([]Decision, len(subjects))
 	for i := range subjects {
-		decisions[i] = decide(subjects[i], refs)
-		report.Events += len(people[i].Events)
-		report.Changes += len(decisions[i].Outcome.Changes)
-		if lost := decisions[i].Outcome.Lost; len(lost) > 0 {
-			report.Lost++
-			r.logger.WarnContext(ctx, "the history lacks events that the ledger was folded from: nothing is written", "crn", people[i].CRN, "of", lost)
+		if order != nil && order.Restore != nil && subjects[i].Current.Has(order.Restore) {
+			subjects[i].Current.Restore = order.Restore
 		}
+		decisions[i] = decide(subjects[i], refs)
 	}
-	if selection.DryRun {
-		report.Plan = decisions
-		return report, nil
+	return decisions, nil
+}
+
+// Look decides about the people of the selected referrals and writes nothing: what would be
+// written for them now.
+func Look(ctx context.Context, steps Steps, selection Selection) ([]Decision, error) {
+	selection.DryRun = true
+	step, err := steps.Begin(ctx, selection)
+	if err != nil {
+		return nil, err
 	}
-	report.Applied, err = step.Apply(ctx, decisions, r.now())
-	return report, err
+	defer step.Rollback(ctx)
+	return decideAll(ctx, step, selection.Order)
 }
 
 // decide compares what one person's events want with what stands.

@@ -2,8 +2,12 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
+	"casdelius/projector/audit"
 	"casdelius/projector/delius"
 	"casdelius/store"
 )
@@ -21,8 +25,28 @@ type Selection struct {
 	Quiet  bool // raise no telemetry: a rebuild
 	Repair bool // put damaged rows right as well
 
+	Order *Order // that it is carried out for; nil for none
+
 	Fence int64 // number of the rebuild's lease: another one's ends it, with nothing written; 0 outside a rebuild of everyone
 }
+
+// Order is what somebody asked for. A step that carries it out writes all of it or nothing, and
+// in its transaction the audit entry, and that the request is done.
+type Order struct {
+	Request uuid.UUID // zero for none
+	Holder  string    // that has taken the request
+	Entry   audit.Entry
+	Outcome string          // that is written down
+	Restore *delius.Restore // a person's value that is written back
+	Settle  int64           // the conflict that is settled by it; 0 for none
+
+	// Confirm is asked of what was decided, with everybody locked who is concerned. An error
+	// ends the step with nothing written.
+	Confirm func([]Decision) error
+}
+
+// ErrTaken is the error of a step for a request that is done, or another process's by now.
+var ErrTaken = errors.New("the request is not this process's any more")
 
 // Everyone says whether nobody is named.
 func (s *Selection) Everyone() bool { return len(s.CRNs)+len(s.Referrals)+len(s.Offenders) == 0 }

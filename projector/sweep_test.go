@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/store"
 )
 
@@ -66,9 +67,9 @@ func TestThePausesOfWhatIsParkedAreOfTheProjectorsClock(t *testing.T) {
 			}
 			require.Empty(t, due(now))
 			require.Equal(t, []store.Referral{booking(1)}, due(now.Add(time.Second)))
-			n, err := rig.db.RetryParked(ctx, projector.Selection{}, "", now)
-			require.NoError(t, err)
-			require.Equal(t, 1, n)
+			order := projector.Order{Entry: audit.Entry{Who: "somebody", What: audit.Retried}}
+			require.NoError(t, rig.db.RetryParked(ctx, projector.Selection{}, "", &order))
+			require.Equal(t, "1 parked item will be retried at once by the running projector", order.Outcome)
 			require.Equal(t, []store.Referral{booking(1)}, due(now))
 		})
 	}

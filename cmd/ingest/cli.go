@@ -29,9 +29,10 @@ type cli struct {
 	Import   importCommand  `cmd:"" help:"Store events from files of JSON lines."`
 	Streams  streamsCommand `cmd:"" help:"Make the streams where they are missing, and check them and the servers."`
 	Rejected struct {
-		List   listCommand   `cmd:"" help:"List the rejected messages."`
-		Show   showCommand   `cmd:"" help:"Show one rejected message."`
-		Replay replayCommand `cmd:"" help:"Try rejected messages again."`
+		List    listCommand    `cmd:"" help:"List the rejected messages."`
+		Show    showCommand    `cmd:"" help:"Show one rejected message."`
+		Replay  replayCommand  `cmd:"" help:"Try rejected messages again."`
+		Dismiss dismissCommand `cmd:"" help:"Say of rejected messages that they are of no use to anybody: lists hide them."`
 	} `cmd:"" help:"Look after the messages that could not become events."`
 }
 
@@ -49,6 +50,7 @@ Examples:
   ingest import before-cutover.jsonl
   ingest rejected list --reason no-person
   ingest rejected replay --reason detail-not-found
+  ingest rejected dismiss 17 --why "a test message"
 
 The AWS SDK reads its own variables: AWS_REGION, AWS_ENDPOINT_URL_SQS, credentials.
 Exit codes: 0 done, 1 an error or wrong usage, 130 interrupted.`

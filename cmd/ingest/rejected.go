@@ -15,7 +15,7 @@ import (
 
 type listCommand struct {
 	Reason string `help:"Only those with this reason."`
-	All    bool   `help:"Also those that were replayed since."`
+	All    bool   `help:"Also those that were replayed or dismissed since."`
 	JSON   bool   `name:"json" help:"One JSON object a line."`
 }
 
@@ -24,7 +24,15 @@ type showCommand struct {
 	JSON     bool   `name:"json" help:"As one JSON object."`
 }
 
+type dismissCommand struct {
+	Sequences []uint64 `arg:"" name:"seq" help:"Numbers in the list."`
+
+	command.Actor `embed:""`
+}
+
 type replayCommand struct {
+	command.Actor `embed:""`
+
 	Sequences []uint64 `arg:"" optional:"" name:"seq" xor:"which" help:"Numbers in the list."`
 	Reason    string   `xor:"which" help:"All that have this reason."`
 	All       bool     `xor:"which" help:"All."`
@@ -32,19 +40,29 @@ type replayCommand struct {
 
 // rejectedMessage is a rejected message for machines.
 type rejectedMessage struct {
-	Sequence uint64       `json:"sequence"`
-	Stored   time.Time    `json:"stored"`
-	Reason   store.Reason `json:"reason"`
-	Problem  string       `json:"problem"`
-	Message  string       `json:"messageId"`
-	Receives int          `json:"receiveCount"`
-	Replayed bool         `json:"replayed"`
-	Body     string       `json:"body,omitempty"`
-	Answer   string       `json:"answer,omitempty"` // what came instead of the detail
+	Sequence  uint64       `json:"sequence"`
+	Stored    time.Time    `json:"stored"`
+	Reason    store.Reason `json:"reason"`
+	Problem   string       `json:"problem"`
+	Message   string       `json:"messageId"`
+	Receives  int          `json:"receiveCount"`
+	Replayed  bool         `json:"replayed"`
+	Dismissed bool         `json:"dismissed"`
+	By        string       `json:"by,omitempty"`  // who did that
+	Why       string       `json:"why,omitempty"` // likewise
+	Body      string       `json:"body,omitempty"`
+	Answer    string       `json:"answer,omitempty"` // what came instead of the detail
 }
 
 func forMachines(m jetstream.RejectedMessage) rejectedMessage {
-	return rejectedMessage{m.Sequence, m.Stored, m.Reason, m.Problem, m.MessageID, m.ReceiveCount, m.Replayed, string(m.Body), string(m.Answer)}
+	r := rejectedMessage{
+		Sequence: m.Sequence, Stored: m.Stored, Reason: m.Reason, Problem: m.Problem, Message: m.MessageID, Receives: m.ReceiveCount,
+		Body: string(m.Body), Answer: string(m.Answer),
+	}
+	if m.Mark != nil {
+		r.Replayed, r.Dismissed, r.By, r.Why = !m.Mark.Dismissed, m.Mark.Dismissed, m.Mark.Who, m.Mark.Why
+	}
+	return r
 }
 
 // Run lists the rejected messages in the order in which they were stored.
@@ -56,7 +74,7 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 	var table *command.Table
 	lines := json.NewEncoder(s.stdout)
 	if !c.JSON {
-		table = command.NewTable(s.stdout, "SEQ", "STORED", "REASON", "RECEIVES", "REPLAYED", "PROBLEM")
+		table = command.NewTable(s.stdout, "SEQ", "STORED", "REASON", "RECEIVES", "DONE", "PROBLEM")
 	}
 	err = s.withLog(ctx, func(log *jetstream.Log) error {
 		for m, err := range log.Rejected(ctx) {
@@ -65,13 +83,13 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 				return err
 			case m.Err != nil:
 				s.logger.ErrorContext(ctx, "a rejected message cannot be read", "error", m.Err)
-			case m.Replayed && !c.All, !matches(m):
+			case m.Mark != nil && !c.All, !matches(m):
 			case c.JSON:
 				brief := forMachines(m)
 				brief.Body, brief.Answer = "", ""
 				_ = lines.Encode(brief)
 			default:
-				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, m.Replayed, m.Problem)
+				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, marked(m.Mark), m.Problem)
 			}
 		}
 		return nil
@@ -93,8 +111,8 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return json.NewEncoder(s.stdout).Encode(forMachines(m))
 		}
-		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\nreplayed  %t\n\n%s\n",
-			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, m.Replayed, m.Body)
+		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\ndone      %s\n\n%s\n",
+			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, marked(m.Mark), m.Body)
 		if len(m.Answer) > 0 {
 			fmt.Fprintf(s.stdout, "\nThe CAS API answered, instead of a detail:\n\n%s\n", m.Answer)
 		}
@@ -117,7 +135,7 @@ func (c *replayCommand) Run(ctx context.Context, s *session) error {
 		return s.withIntake(ctx, log, func(intake *ingest.Intake) error {
 			failed := 0
 			for _, m := range messages {
-				if err := s.replay(ctx, log, intake, m); err != nil {
+				if err := s.replay(ctx, log, intake, m, store.Mark{Who: c.Who(), Why: c.Why}); err != nil {
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
@@ -155,14 +173,14 @@ func (c *replayCommand) choose(ctx context.Context, log *jetstream.Log) ([]jetst
 		if err != nil {
 			return nil, err
 		}
-		if !m.Replayed && m.Err == nil && matches(m) {
+		if m.Mark == nil && m.Err == nil && matches(m) {
 			chosen = append(chosen, m)
 		}
 	}
 	return chosen, nil
 }
 
-func (s *session) replay(ctx context.Context, log *jetstream.Log, intake *ingest.Intake, m jetstream.RejectedMessage) error {
+func (s *session) replay(ctx context.Context, log *jetstream.Log, intake *ingest.Intake, m jetstream.RejectedMessage, mark store.Mark) error {
 	if m.Err != nil {
 		return m.Err
 	}
@@ -170,8 +188,69 @@ func (s *session) replay(ctx context.Context, log *jetstream.Log, intake *ingest
 	if err != nil {
 		return err
 	}
-	s.logger.InfoContext(ctx, "a rejected message was replayed", "rejected", m.Sequence, "event", key.String(), "sequence", ack.Sequence, "duplicate", ack.Duplicate)
-	return log.MarkReplayed(ctx, m.Sequence)
+	s.logger.InfoContext(ctx, "a rejected message was replayed", "rejected", m.Sequence, "event", key.String(), "sequence", ack.Sequence, "duplicate", ack.Duplicate, "who", mark.Who, "why", mark.Why)
+	return log.Mark(ctx, m.Sequence, mark)
+}
+
+// Run marks rejected messages as of no use to anybody.
+func (c *dismissCommand) Run(ctx context.Context, s *session) error {
+	if c.Why == "" {
+		return errors.New("say why they are of no use to anybody: --why")
+	}
+	return s.withStreams(ctx, func(log *jetstream.Log) error {
+		for _, sequence := range c.Sequences {
+			if err := s.dismiss(ctx, log, sequence, store.Mark{Dismissed: true, Who: c.Who(), Why: c.Why}); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(s.stdout, "%d dismissed\n", len(c.Sequences))
+		return nil
+	})
+}
+
+func (s *session) dismiss(ctx context.Context, log *jetstream.Log, sequence uint64, mark store.Mark) error {
+	if err := log.Mark(ctx, sequence, mark); err != nil {
+		return err
+	}
+	s.logger.InfoContext(ctx, "a rejected message was dismissed", "rejected", sequence, "who", mark.Who, "why", mark.Why)
+	return nil
+}
+
+// marked is what somebody made of a message.
+func marked(mark *store.Mark) string {
+	what := "replayed"
+	switch {
+	case mark == nil:
+		return "no"
+	case mark.Dismissed:
+		what = "dismissed"
+	}
+	if mark.Who == "" {
+		return what
+	}
+	return what + " by " + command.Line(mark.Who)
+}
+
+// answer does what a projector asks for about a rejected message. What is done already is not
+// done once more.
+func (s *session) answer(ctx context.Context, log *jetstream.Log, intake *ingest.Intake, ask store.RejectedAsk) store.RejectedAnswer {
+	m, err := log.RejectedBySequence(ctx, ask.Sequence)
+	switch mark := (store.Mark{Dismissed: ask.Dismiss, Who: ask.Who, Why: ask.Why}); {
+	case err != nil:
+	case m.Mark != nil:
+		return store.RejectedAnswer{Done: m.Mark.Dismissed == ask.Dismiss, Outcome: "it is " + marked(m.Mark)}
+	case ask.Dismiss:
+		err = s.dismiss(ctx, log, ask.Sequence, mark)
+	default:
+		err = s.replay(ctx, log, intake, m, mark)
+	}
+	if err != nil {
+		return store.RejectedAnswer{Outcome: err.Error()}
+	}
+	if ask.Dismiss {
+		return store.RejectedAnswer{Done: true, Outcome: "dismissed"}
+	}
+	return store.RejectedAnswer{Done: true, Outcome: "replayed: the event is in the stream"}
 }
 
 // withReason matches messages of one reason; "" matches all.

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/ingest"
 	"casdelius/ingest/sqs"
+	"casdelius/store"
 	"casdelius/store/jetstream"
 )
 
@@ -70,7 +73,8 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
 	config := ingest.DefaultConfig()
 	config.Canary = c.Canary
-	consumer, err := ingest.New(config, queue, s.intake(details, log), s.logger)
+	intake := s.intake(details, log)
+	consumer, err := ingest.New(config, queue, intake, s.logger)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,18 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		service.Check{Name: "circuitBreaker", Run: consumer.Ready},
 	)
 	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())
-	if err := consumer.Run(ctx); err != nil {
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		err := log.Answer(running, func(ctx context.Context, ask store.RejectedAsk) store.RejectedAnswer {
+			return s.answer(ctx, log, intake, ask)
+		})
+		if err != nil {
+			s.logger.WarnContext(ctx, "nothing can be asked about rejected messages: see the rights of this user of NATS", "error", err)
+		}
+		return nil
+	})
+	group.Go(func() error { return consumer.Run(running) })
+	if err := group.Wait(); err != nil {
 		return fmt.Errorf("MESSAGING_CONSUMER_QUEUE is %s: %w", c.Queue, err)
 	}
 	s.logger.InfoContext(ctx, "stopped")

@@ -8,12 +8,15 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
+	"casdelius/projector/audit"
 	"casdelius/projector/verify"
 )
 
 type adoptCommand struct {
 	Accept bool `help:"Do it. Without this it only says what would be done."`
 	JSON   bool `name:"json" help:"Print one JSON object."`
+
+	command.Actor `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -42,6 +45,9 @@ func (c *adoptCommand) Run(ctx context.Context, s *session) error {
 	a, err := verify.CompareForAdoption(ctx, verify.Ports{Log: w.log, Inbox: w.db.Inbox}, w.db.Inbox, meter.report)
 	if err == nil && c.Accept && !a.Same() {
 		err = a.Adopt(ctx, w.db.Inbox, w.log, meter.report)
+		if recorded := record(ctx, w.db, &c.Actor, audit.Adopted, map[string]any{"created": a.Is.Created, "appended": a.Events, "left": a.Others}, ended(ctx, err, "adopted")); err == nil {
+			err = recorded
+		}
 	}
 	meter.close()
 	if err != nil {

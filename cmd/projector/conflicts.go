@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,17 @@ import (
 	"casdelius/projector/postgres"
 )
 
+type conflictsCommands struct {
+	List     conflictsCommand `cmd:"" default:"withargs" help:"List them (the default)."`
+	Restore  restoreCommand   `cmd:"" help:"Write the person's value back, which then counts as theirs."`
+	Reviewed reviewedCommand  `cmd:"" help:"Say that somebody has looked at one, and that the events are right."`
+}
+
+// Help implements kong.HelpProvider.
+func (conflictsCommands) Help() string { return conflictsCommand{}.Help() }
+
 type conflictsCommand struct {
+	Open  bool   `help:"Only those that are neither reviewed nor restored."`
 	CRN   string `name:"crn" placeholder:"CRN" help:"Only of this person."`
 	Since string `placeholder:"TIME" help:"Only from then on: a time, a date of London, or how long ago, such as 24h."`
 	JSON  bool   `name:"json" help:"One JSON object a line."`
@@ -19,10 +30,12 @@ type conflictsCommand struct {
 
 // Help implements kong.HelpProvider.
 func (conflictsCommand) Help() string {
-	return `A conflict is a value that a person had set in Delius and that a later event replaced. The value is kept here, so that somebody can look whether the event was right.
+	return `A conflict is a value that a person had set in Delius and that a later event replaced. The value is kept here, so that somebody can look whether the event was right. EDITED BY is who had changed the row last before, where that was not a service.
+
+Restored, a value counts as the person's: no event undoes it until it says something new.
 
 Examples:
-  projector conflicts --since 24h
+  projector conflicts --since 24h --open
   projector conflicts --crn X123456 --json`
 }
 
@@ -41,6 +54,9 @@ func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
+		if c.Open {
+			list = slices.DeleteFunc(list, func(c inspect.Conflict) bool { return c.SettledAs != "" })
+		}
 		if c.JSON {
 			return writeLines(s.stdout, len(list), func(i int) any { return list[i] })
 		}
@@ -53,13 +69,17 @@ func (s *session) writeConflicts(list []inspect.Conflict) error {
 		fmt.Fprintln(s.stdout, "no conflicts")
 		return nil
 	}
-	table := command.NewTable(s.stdout, "WHEN", "PERSON", "WHERE", "FIELD", "REPLACED", "WITH", "EVENTS")
+	table := command.NewTable(s.stdout, "CONFLICT", "WHEN", "PERSON", "WHERE", "FIELD", "REPLACED", "WITH", "EDITED BY", "SETTLED", "EVENTS")
 	for _, c := range list {
 		where := c.URN
 		if where == "" {
 			where = fmt.Sprintf("address %d", c.AddressID)
 		}
-		table.Row(london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
+		settled := c.SettledAs
+		if settled != "" {
+			settled += " by " + c.SettledBy
+		}
+		table.Row(c.Number, london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), c.EditedBy, settled, strings.Join(c.EventIDs, ", "))
 	}
 	return table.Flush()
 }

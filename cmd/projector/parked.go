@@ -13,6 +13,7 @@ import (
 	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
+	"casdelius/projector/requests"
 )
 
 type parkedCommands struct {
@@ -102,6 +103,8 @@ type parkedRetryCommand struct {
 	CRN   string `name:"crn" xor:"which" placeholder:"CRN" help:"What is parked of this person."`
 	Cause string `xor:"which" placeholder:"CAUSE" help:"What is parked for this cause."`
 	All   bool   `xor:"which" help:"Everything."`
+
+	command.Actor `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -126,16 +129,9 @@ func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", cause, cause.Remedy())
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		n, err := db.RetryParked(ctx, who, cause, time.Now())
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			fmt.Fprintln(s.stdout, "nothing of that is parked that could be retried")
-			return nil
-		}
-		fmt.Fprintf(s.stdout, "%s will be retried at once by the running projector\n", count(n, "parked item"))
-		return nil
+		return s.ask(ctx, db, nil, requests.Request{
+			Kind: requests.Retry, Target: requests.Target{CRNs: who.CRNs, Cause: cause, All: c.All}, Who: c.Who(), Why: c.Why,
+		})
 	})
 }
 

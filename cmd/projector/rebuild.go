@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
 	"casdelius/store"
@@ -47,11 +47,7 @@ func (w *selection) rebuild() (projector.Rebuild, error) {
 	if w.Workers != nil && *w.Workers < 1 {
 		return r, fmt.Errorf("--workers %d: want 1 or more", *w.Workers)
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	r.By = fmt.Sprintf("process %d on %s", os.Getpid(), host)
+	r.By = processName()
 	return r, nil
 }
 
@@ -68,6 +64,8 @@ type rebuildCommand struct {
 	DryRun  bool `help:"Show every change instead of making it, as plan does; exit 2 if there are any."`
 	Restart bool `help:"Begin anew, also where a rebuild was interrupted."`
 	Rate    int  `placeholder:"N" help:"At most so many events a second, with one worker, to leave room for others; 0, the default, is no limit."`
+
+	command.Actor `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -119,8 +117,15 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
 			at.Started.UTC().Format(time.DateTime+" MST"), at.People, at.Person)
 	}
+	what := map[string]any{"crns": r.CRNs, "referrals": r.Referrals, "rate": r.Rate, "restart": r.Restart}
+	if err := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, "begun"); err != nil {
+		return err
+	}
 	tally, err := p.Rebuild(ctx, r)
 	meter.close()
+	if recorded := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, ended(ctx, err, fmt.Sprintf("%d people checked, %d changed: %d rows written", tally.People, tally.Changed, tally.Rows))); err == nil {
+		err = recorded
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		if len(c.CRN)+len(c.Referral) == 0 {
 			fmt.Fprintf(s.stderr, "paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.\n", meter.reached())

@@ -25,6 +25,8 @@ type runCommand struct {
 	Hold    bool          `help:"Fill the inbox and plan, but write nothing to Delius: everyone stays due until the service runs without it."`
 	Workers int           `default:"2" help:"Batches that are worked on at once."`
 	Search  time.Duration `default:"5m" help:"Time between searches for gaps in the inbox."`
+	Verify  time.Duration `name:"verify-interval" env:"VERIFY_INTERVAL" default:"24h" help:"Time between two verifications of everyone, by one of the projectors; 0: none."`
+	Rate    int           `name:"verify-rate" env:"VERIFY_RATE" default:"5000" placeholder:"N" help:"Messages and rows that a scheduled verification looks at in a second; 0 is no limit."`
 	Lease   time.Duration `name:"notice-lease" default:"30s" help:"For how long a notice is this process's own while it is being sent: what a killed one had waits for so long. A call to the topic is given half of it."`
 }
 
@@ -56,14 +58,17 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // everything that counts is acknowledged
+	canaries := freshness.NewCanaries(registry, time.Now)
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
 		Hold: c.Hold, Workers: c.Workers, Search: c.Search, Logger: s.logger, Registry: registry, Committed: notices.committed,
-		Received: freshness.NewCanaries(registry, time.Now).Committed,
+		Received: canaries.Committed,
 	})
 	if err != nil {
 		return err
 	}
-	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{Hold: c.Hold, Logger: s.logger, Registry: registry})
+	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{
+		Hold: c.Hold, Logger: s.logger, Registry: registry, Canaries: canaries, Sampled: sampled(db),
+	})
 	if err != nil {
 		return err
 	}
@@ -94,6 +99,10 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	group.Go(func() error { return p.Run(running) })
 	group.Go(func() error { return notices.relay.Run(running) })
 	group.Go(func() error { return monitor.Run(running) })
+	group.Go(func() error { return c.schedule(db, log, p, registry, s.logger).Run(running) })
+	if !c.Hold { // on hold nothing is written, whoever asks
+		group.Go(func() error { return c.executor(db, log, p, registry, s.logger).Run(running) })
+	}
 	err = group.Wait()
 	s.logger.InfoContext(ctx, "stopped")
 	return err
@@ -149,6 +158,12 @@ func (c *runCommand) Faults() error {
 	}
 	if c.Lease < shortestLease {
 		all = append(all, fmt.Errorf("--notice-lease is %s: want %s or more", c.Lease, shortestLease))
+	}
+	if c.Verify < 0 || c.Verify > 0 && c.Verify < shortestVerify {
+		all = append(all, fmt.Errorf("VERIFY_INTERVAL is %s: want 0, or %s or more", c.Verify, shortestVerify))
+	}
+	if c.Rate < 0 {
+		all = append(all, fmt.Errorf("VERIFY_RATE is %d: want messages and rows a second, or 0 for no limit", c.Rate))
 	}
 	if c.Search <= 0 {
 		all = append(all, fmt.Errorf("--search is %s: want a time such as 5m", c.Search))

@@ -9,11 +9,14 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/inspect"
+	"casdelius/projector/postgres"
 	"casdelius/projector/verify"
 	"casdelius/store"
 )
@@ -23,6 +26,8 @@ type verifyCommand struct {
 	Repair     bool     `help:"Fill the inbox from the stream, and repair damaged rows: as the projector left them."`
 	AcceptLoss []string `placeholder:"SEQUENCE" help:"With --repair: go on without a message that the stream has lost or that is corrupt. One sequence or a range such as 17-20; may be given several times."`
 	JSON       bool     `name:"json" help:"Print JSON lines."`
+
+	command.Actor `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -80,7 +85,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	order.Progress = meter.report
 	order.Found = func(f verify.Finding) error { return c.show(out, "finding", &f) }
 	order.Left = func(f verify.Finding) error { return c.show(out, "left", &f) }
-	verdict, err := p.db.Verifier(p.log, p.Projector, order).Run(ctx)
+	verdict, err := c.verify(ctx, p, &order)
 	meter.close()
 	if err == nil {
 		err = c.total(out, verdict)
@@ -96,6 +101,30 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 		return command.Outcome(service.ExitChanges)
 	}
 	return err
+}
+
+// verify verifies, and keeps what that came to. What a repair does is in the audit.
+func (c *verifyCommand) verify(ctx context.Context, p *worker, order *verify.Verification) (verify.Verdict, error) {
+	what := map[string]any{"crns": order.CRNs, "acceptLoss": c.AcceptLoss}
+	if c.Repair {
+		if err := record(ctx, p.db, &c.Actor, audit.Repaired, what, "begun"); err != nil {
+			return verify.Verdict{}, err
+		}
+	}
+	end, err := verify.Keep(ctx, p.db.Verified, verify.Run{Who: c.Who(), Repair: c.Repair, CRNs: order.CRNs, Began: time.Now()}, order, postgres.Problem)
+	if err != nil {
+		return verify.Verdict{}, err
+	}
+	verdict, err := p.db.Verifier(p.log, p.Projector, *order).Run(ctx)
+	kept := end(ctx, verdict, err)
+	if c.Repair {
+		came := fmt.Sprintf("%d damaged, %d of them not repaired", verdict.Damaged, verdict.Left)
+		kept = errors.Join(kept, record(ctx, p.db, &c.Actor, audit.Repaired, what, ended(ctx, err, came)))
+	}
+	if err == nil {
+		err = kept
+	}
+	return verdict, err
 }
 
 func (c *verifyCommand) show(out io.Writer, what string, f *verify.Finding) error {

@@ -76,6 +76,10 @@ type Conflict struct {
 	Replaced  string
 	With      string
 	Events    []store.Key
+
+	Value    Kept      // that was replaced, as it can be written back
+	EditedBy int64     // the user who had last changed the row; 0 is not known
+	EditedAt time.Time // when that was
 }
 
 // Cause says why an event or a contact is parked.
@@ -151,6 +155,9 @@ type Outcome struct {
 	Released         []store.Referral // bookings whose address entry is dropped
 
 	Repaired Repaired // what a repair moves of the ledger besides
+
+	// Refused says why a value cannot be restored. If it is set nothing else is.
+	Refused string
 
 	// Lost names contacts and bookings whose ledger was folded from events that the
 	// history lacks. If there are any nothing else is set: nothing may be written.

@@ -239,7 +239,7 @@ func (a *addresses) write(c *claim, later []*claim) {
 	}
 	if len(fields) > 0 {
 		a.out.Changes = append(a.out.Changes, &UpdateAddress{Row: row, Was: was, Fields: fields})
-		a.conflicts("", row.ID, fields)
+		a.conflicts("", row.ID, fields, &was)
 	}
 }
 

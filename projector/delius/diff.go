@@ -19,8 +19,15 @@ func Diff(want Desired, have Current, refs References) Outcome {
 	if d.findLost(want); len(d.out.Lost) > 0 {
 		return Outcome{Lost: d.out.Lost}
 	}
-	d.decide(want)
-	d.repair()
+	r, refused := d.beginRestore()
+	if refused == "" {
+		d.decide(want)
+		d.repair()
+		refused = d.endRestore(r)
+	}
+	if refused != "" {
+		return Outcome{Refused: refused}
+	}
 	return d.out
 }
 
@@ -117,7 +124,7 @@ func (d *differ) contact(c *Contact, rows []*ContactRow) {
 		case known && entry.stayedDeleted(c, rows):
 			d.keepDeleted(c, entry)
 		case d.insertContact(c) && entry.lostDeleted(rows):
-			d.conflicts(c.URN, 0, []Field{returned(c.latest())})
+			d.conflicts(c.URN, 0, []Field{returned(c.latest())}, &ContactRow{Deleted: true})
 		}
 		return
 	}
@@ -321,7 +328,7 @@ func (d *differ) updateContact(c *Contact, was *ContactRow, entry AppliedContact
 	}
 	if len(m.fields) > 0 {
 		d.out.Changes = append(d.out.Changes, &UpdateContact{Kind: c.Kind, Row: m.row, Was: *was, Fields: m.fields})
-		d.conflicts(c.URN, 0, m.fields)
+		d.conflicts(c.URN, 0, m.fields, was)
 	}
 	entry.Notes, entry.Description, entry.At, entry.Events, entry.Deleted = c.Notes, c.Description, c.At, c.Hashes, m.row.Deleted
 	if officer != applied.Officer {
@@ -375,10 +382,15 @@ func returned(events []store.Key) Field {
 	return Field{Name: "deleted", From: "yes", To: "no", Conflict: true, Reason: "its events changed after it was deleted", Events: events}
 }
 
-func (d *differ) conflicts(urn string, address int64, fields []Field) {
+// conflicts records the conflicts among fields that are written over a row.
+func (d *differ) conflicts(urn string, address int64, fields []Field, was valued) {
 	for _, f := range fields {
 		if f.Conflict {
-			d.out.Conflicts = append(d.out.Conflicts, Conflict{URN: urn, AddressID: address, Field: f.Name, Replaced: f.From, With: f.To, Events: f.Events})
+			by, at := was.edited()
+			d.out.Conflicts = append(d.out.Conflicts, Conflict{
+				URN: urn, AddressID: address, Field: f.Name, Replaced: f.From, With: f.To, Events: f.Events,
+				Value: was.value(f.Name), EditedBy: by, EditedAt: at,
+			})
 		}
 	}
 }

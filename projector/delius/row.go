@@ -186,5 +186,6 @@ type Current struct {
 	Lost             []string                          // bookings that own one of Addresses, of which no event is left
 	AppliedTerms     map[int64]AppliedTerm             // by address row
 
-	Damage *Damage // what a repair is to put right; nil where nothing is repaired
+	Damage  *Damage  // what a repair is to put right; nil where nothing is repaired
+	Restore *Restore // whose value is to be written back; nil for nobody's
 }

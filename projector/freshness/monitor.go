@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"casdelius/projector"
+	"casdelius/projector/inspect"
 	"casdelius/store"
 )
 
@@ -57,6 +58,8 @@ type Backlog struct {
 	Parked    map[string]ParkedCount // by cause
 	Damaged   ParkedCount            // messages that the stream has lost, or that are corrupt
 	Failing   ParkedCount            // referrals whose people met an unexpected error
+	Open      int                    // conflicts that are neither reviewed nor restored
+	Notices   ParkedCount            // that wait to be sent
 }
 
 // ParkedCount is what is parked for one cause.
@@ -79,6 +82,10 @@ type Config struct {
 	Count time.Duration // between two countings of what waits; 10 s
 	Limit time.Duration // of one reading; 5 s
 	Stall time.Duration // for how long a part may stand still; 18 s
+
+	// Sampled is handed what was found each time that what waits has been counted, if it is set.
+	Sampled  func(context.Context, inspect.Figures) error
+	Canaries *Canaries // nil for none
 
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
@@ -275,8 +282,14 @@ func (m *Monitor) count(ctx context.Context) {
 		return
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.backlog = counted{backlog, now}
+	m.mu.Unlock()
+	if m.config.Sampled == nil {
+		return
+	}
+	if err := m.config.Sampled(limited, m.figures()); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "the figures could not be kept: the console does not see them", "error", err)
+	}
 }
 
 // Readable is nil unless how far everything is could not be worked out for too long.

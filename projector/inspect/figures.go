@@ -36,6 +36,12 @@ type Figures struct {
 	Schema  int    `json:"schemaVersion"`
 }
 
+// Sample is how far everything was behind at one moment.
+type Sample struct {
+	At     time.Time `json:"at"`
+	Behind float64   `json:"oldestUnappliedSeconds"`
+}
+
 // Counted is how many there are, and since when the oldest is.
 type Counted struct {
 	Count int       `json:"count"`

@@ -34,6 +34,14 @@ type Conflict struct {
 	Replaced  string    `json:"replaced"`
 	With      string    `json:"with"`
 	EventIDs  []string  `json:"events"` // that replaced it
+
+	EditedBy   string    `json:"editedBy,omitempty"`  // the user whose value it was; "" is not known
+	EditedAt   time.Time `json:"editedAt,omitzero"`   // when the row was last changed before
+	Restorable bool      `json:"restorable"`          // the value was kept whole, and is not restored yet
+	Settled    time.Time `json:"settledAt,omitzero"`  // when somebody looked at it, or restored the value
+	SettledAs  string    `json:"settledAs,omitempty"` // reviewed or restored
+	SettledBy  string    `json:"settledBy,omitempty"`
+	SettledWhy string    `json:"settledWhy,omitempty"`
 }
 
 // Parked is something parked.

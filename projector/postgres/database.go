@@ -19,13 +19,16 @@ import (
 	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/inbox"
 	"casdelius/projector/postgres/lists"
+	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/outbox"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/step"
 	"casdelius/projector/postgres/tx"
+	"casdelius/projector/postgres/verified"
 	"casdelius/projector/postgres/verify"
 	"casdelius/projector/postgres/write"
+	"casdelius/projector/requests"
 	check "casdelius/projector/verify"
 )
 
@@ -74,7 +77,10 @@ type Database struct {
 	*verify.Ledger // the ledger held against Delius
 	*lists.Lists   // what is shown
 
+	Orders *orders.Orders // what somebody asked for, and who did what
 	Outbox *outbox.Outbox // what others are to be told
+
+	Verified *verified.Verified // runs of verify, and what they found
 
 	pool *pgxpool.Pool
 }
@@ -179,10 +185,11 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	steps := &step.Steps{DB: db, Failing: fails, Config: write.Config{
 		Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax, Fold: foldversion.Guard{DB: db, Mine: config.FoldVersion},
 	}}
+	asked := &orders.Orders{DB: db}
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
-		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails}, Outbox: &outbox.Outbox{DB: db}, pool: pool,
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails, Orders: asked}, Orders: asked, Outbox: &outbox.Outbox{DB: db}, Verified: &verified.Verified{DB: db}, pool: pool,
 	}, nil
 }
 
@@ -202,6 +209,33 @@ func (db *Database) Ports() projector.Ports {
 	return projector.Ports{
 		Inbox: db.Inbox, Mender: db.Inbox, Due: db.Inbox, Steps: db.Steps, People: db.People, Finder: db.People, Locks: db.People,
 	}
+}
+
+// Problem is what may be told of an unexpected error.
+func Problem(err error) string { return failing.Problem(err) }
+
+// Sources say whom requests concern.
+func (db *Database) Sources() requests.Sources {
+	return requests.Sources{Finder: db.People, Conflicts: db.Lists}
+}
+
+// Executor makes what carries requests out by a projector on this database.
+func (db *Database) Executor(p *projector.Projector, rejected requests.Rejected, config requests.Config) *requests.Executor {
+	config.Problem = failing.Problem
+	return requests.New(requests.Ports{
+		Sources: db.Sources(), Queue: db.Orders, Effects: effects{db.Lists, db.Orders}, Projector: p, Rejected: rejected,
+	}, config)
+}
+
+// effects implements requests.Effects.
+type effects struct {
+	*lists.Lists
+	*orders.Orders
+}
+
+// Look says what a request of some people's rows would write now.
+func (db *Database) Look(ctx context.Context, r *requests.Request) (requests.Preview, error) {
+	return requests.Look(ctx, db.Sources(), db.Steps, r)
 }
 
 // Verifier makes a verification of what a projector on this database projects.

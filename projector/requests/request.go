@@ -99,7 +99,7 @@ func (r *Request) Validate() error {
 	people := len(t.CRNs)+len(t.Referrals) > 0
 	switch r.Kind {
 	case Retry:
-		need(t.All || t.Cause != "" || people, "a cause, a person, or all")
+		need(t.All || t.Cause != "" || len(t.CRNs) > 0, "a cause, a person, or all")
 	case Repair:
 		need(len(t.CRNs) == 1, "one person")
 	case Rebuild:

@@ -99,6 +99,9 @@ func (v *Verifier) part(ctx context.Context, part projector.Range, total int) er
 			if err := v.stretch(ctx, s); err != nil {
 				return err
 			}
+			if err := v.throttle(ctx, len(s.messages)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"casdelius/projector"
 	"casdelius/store"
 )
@@ -20,6 +22,9 @@ type Verification struct {
 	// AcceptLoss says of which sequences the loss is accepted, where the stream has no message any
 	// more or one that is corrupt. Nothing is held for these from then on.
 	AcceptLoss []projector.Range
+
+	// Rate is how many messages and rows are looked at in a second; 0 is no limit.
+	Rate int
 
 	// Grace is how old a message of the stream may be without being in the inbox: it
 	// may be on its way. Default 10 s.
@@ -80,6 +85,7 @@ type Verifier struct {
 	whole     bool                    // the inbox has what the stream has, so what it lacks is lost
 	touched   map[store.Referral]bool // with damage, or whose events were brought back
 	offenders map[int64]bool          // with damaged rows that are no booking's, or with stray ones
+	limiter   *rate.Limiter           // nil without a limit
 }
 
 // New makes a verification.
@@ -100,7 +106,23 @@ func New(ports Ports, o Verification) *Verifier {
 	if o.Progress == nil {
 		o.Progress = func(projector.Progress) {}
 	}
-	return &Verifier{ports: ports, o: o, touched: map[store.Referral]bool{}, offenders: map[int64]bool{}}
+	v := &Verifier{ports: ports, o: o, touched: map[store.Referral]bool{}, offenders: map[int64]bool{}}
+	if o.Rate > 0 {
+		v.limiter = rate.NewLimiter(rate.Limit(o.Rate), o.Rate)
+	}
+	return v
+}
+
+// throttle waits until so many messages or rows are within the rate.
+func (v *Verifier) throttle(ctx context.Context, n int) error {
+	for v.limiter != nil && n > 0 {
+		some := min(n, v.limiter.Burst())
+		if err := v.limiter.WaitN(ctx, some); err != nil {
+			return err
+		}
+		n -= some
+	}
+	return nil
 }
 
 // Run verifies, while live projection goes on. With Repair it brings back what the inbox lost
@@ -243,6 +265,9 @@ func (v *Verifier) rows(ctx context.Context, place Place, phase projector.Phase,
 		}
 		*count += n
 		after = last
+		if err := v.throttle(ctx, n); err != nil {
+			return err
+		}
 	}
 }
 

@@ -29,7 +29,10 @@ const (
 	headerMessage  = "cas-message-id"
 	headerReceived = "cas-receive-count"
 	headerAnswer   = "cas-answer-bytes" // how many bytes of the data, its last, are the answer that came instead of a detail
-	headerReplayed = "cas-replayed"     // in a mark: the sequence that was replayed
+	headerReplayed = "cas-replayed"     // in a mark: the sequence that was replayed, or dismissed
+	headerDismiss  = "cas-dismissed"    // in a mark: it was dismissed
+	headerWho      = "cas-who"          // in a mark: by whom
+	headerWhy      = "cas-why"          // in a mark: why
 	headerEncoding = "content-encoding"
 	encodingGzip   = "gzip"
 )
@@ -48,8 +51,8 @@ type RejectedMessage struct {
 	store.Rejection
 	Sequence uint64
 	Stored   time.Time
-	Replayed bool  // a mark says that it was replayed
-	Err      error // set where the message is no rejection of ours; Rejection is then empty
+	Mark     *store.Mark // what somebody made of it; nil for nothing yet
+	Err      error       // set where the message is no rejection of ours; Rejection is then empty
 }
 
 // Reject stores a message that can never become an event, whole, and returns when it
@@ -92,8 +95,8 @@ func rejectionID(r store.Rejection) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// Rejected lists the rejected messages in order, those that were replayed since with
-// Replayed set. Where the stream was never made it fails with [ErrNotFound].
+// Rejected lists the rejected messages in order, those that were replayed or dismissed since with
+// their mark. Where the stream was never made it fails with [ErrNotFound].
 func (l *Log) Rejected(ctx context.Context) iter.Seq2[RejectedMessage, error] {
 	return func(yield func(RejectedMessage, error) bool) {
 		if err := l.findRejected(ctx); err != nil {
@@ -145,31 +148,46 @@ func (l *Log) RejectedBySequence(ctx context.Context, sequence uint64) (Rejected
 	return m.rejected(replayed), nil
 }
 
-// MarkReplayed notes that the rejected message with this sequence was replayed. It is
-// to be called once the replay has led somewhere, as lists hide the message from then
-// on. Marking again changes nothing.
-func (l *Log) MarkReplayed(ctx context.Context, sequence uint64) error {
+// Mark notes that the rejected message with this sequence was replayed, or dismissed. It is
+// to be called once a replay has led somewhere, as lists hide the message from then
+// on. The first mark counts.
+func (l *Log) Mark(ctx context.Context, sequence uint64, mark store.Mark) error {
 	if _, err := l.rejectedAt(ctx, sequence); err != nil {
 		return err
 	}
 	text := strconv.FormatUint(sequence, 10)
-	msg := &nats.Msg{Subject: replayedSubject, Header: nats.Header{headerReplayed: {text}}}
+	msg := &nats.Msg{Subject: replayedSubject, Header: nats.Header{
+		headerReplayed: {text}, headerWho: {url.PathEscape(clip(mark.Who, maxText))}, headerWhy: {url.PathEscape(clip(mark.Why, maxText))},
+	}}
+	if mark.Dismissed {
+		msg.Header.Set(headerDismiss, "yes")
+	}
 	_, err := l.publish(ctx, RejectedStream, "replayed "+text, msg)
-	return translate("mark rejected message "+text+" as replayed", err)
+	return translate("mark rejected message "+text, err)
 }
 
-// replayed reads all marks: the sequences that were replayed.
-func (l *Log) replayed(ctx context.Context) (map[uint64]bool, error) {
-	sequences := map[uint64]bool{}
+// replayed reads all marks, by the sequences of what they are about.
+func (l *Log) replayed(ctx context.Context) (map[uint64]*store.Mark, error) {
+	sequences := map[uint64]*store.Mark{}
 	for m, err := range l.scan(ctx, RejectedStream, replayedSubject, 0, 0) {
 		if err != nil {
 			return nil, err
 		}
 		if n, err := strconv.ParseUint(m.header.Get(headerReplayed), 10, 64); err == nil {
-			sequences[n] = true
+			if sequences[n] == nil {
+				sequences[n] = m.mark()
+			}
 		}
 	}
 	return sequences, nil
+}
+
+// mark is what a mark says. One of an older version does not say by whom.
+func (m message) mark() *store.Mark {
+	is := &store.Mark{Dismissed: m.header.Get(headerDismiss) != ""}
+	is.Who, _ = url.PathUnescape(m.header.Get(headerWho)) // one that is not ours says nothing
+	is.Why, _ = url.PathUnescape(m.header.Get(headerWhy))
+	return is
 }
 
 // rejectedAt fetches one message that is no mark.
@@ -194,8 +212,8 @@ func fromRaw(raw *js.RawStreamMsg) message {
 }
 
 // rejected makes a rejection of the message, or says why it is none.
-func (m message) rejected(replayed map[uint64]bool) RejectedMessage {
-	r := RejectedMessage{Sequence: m.sequence, Stored: m.stored, Replayed: replayed[m.sequence]}
+func (m message) rejected(marks map[uint64]*store.Mark) RejectedMessage {
+	r := RejectedMessage{Sequence: m.sequence, Stored: m.stored, Mark: marks[m.sequence]}
 	r.Rejection, r.Err = m.rejection()
 	if r.Err != nil {
 		r.Err = fmt.Errorf("message %d of stream %s: %w", m.sequence, RejectedStream, r.Err)

@@ -35,7 +35,7 @@ func TestRejectedMessagesAreListedWhole(t *testing.T) {
 		require.NoError(t, r.Err)
 		require.Equal(t, want[i], r.Rejection)
 		require.Equal(t, uint64(i+1), r.Sequence)
-		require.False(t, r.Replayed)
+		require.Nil(t, r.Mark)
 		require.False(t, r.Stored.IsZero())
 	}
 }
@@ -78,22 +78,22 @@ func TestAReplayIsMarkedAndTheMessageStays(t *testing.T) {
 	for _, id := range []string{"one", "two", "three"} {
 		require.NoError(t, f.log.Reject(t.Context(), store.Rejection{Reason: store.DetailNotFound, MessageID: id, Body: []byte(id)}))
 	}
-	require.NoError(t, f.log.MarkReplayed(t.Context(), 2))
-	require.NoError(t, f.log.MarkReplayed(t.Context(), 2))
+	require.NoError(t, f.log.Mark(t.Context(), 2, store.Mark{Who: "jane.smith", Why: "mended: ä"}))
+	require.NoError(t, f.log.Mark(t.Context(), 2, store.Mark{Who: "jane.smith", Why: "mended: ä"}))
 
 	list := rejected(t, f.log)
 	require.Len(t, list, 3)
 	for _, r := range list {
-		require.Equal(t, r.MessageID == "two", r.Replayed)
+		require.Equal(t, r.MessageID == "two", r.Mark != nil)
 	}
 	one, err := f.log.RejectedBySequence(t.Context(), 2)
 	require.NoError(t, err)
-	require.True(t, one.Replayed)
+	require.Equal(t, &store.Mark{Who: "jane.smith", Why: "mended: ä"}, one.Mark)
 	require.Equal(t, []byte("two"), one.Body)
 
 	_, err = f.log.RejectedBySequence(t.Context(), 4)
 	require.ErrorIs(t, err, jetstream.ErrNotFound, "that is the mark")
-	require.ErrorIs(t, f.log.MarkReplayed(t.Context(), 4), jetstream.ErrNotFound)
+	require.ErrorIs(t, f.log.Mark(t.Context(), 4, store.Mark{}), jetstream.ErrNotFound)
 	_, err = f.log.RejectedBySequence(t.Context(), 99)
 	require.ErrorIs(t, err, jetstream.ErrNotFound)
 }

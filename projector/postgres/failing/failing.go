@@ -85,17 +85,18 @@ func (f *Failing) List(ctx context.Context, referrals []store.Referral) ([]inspe
 	return nil, fmt.Errorf("listing who fails: %w", tx.Translate(err))
 }
 
-// Retry makes those of some referrals be tried again at once, and returns how many that is.
-func (f *Failing) Retry(ctx context.Context, referrals []store.Referral, now time.Time) (int, error) {
-	n, err := f.DB.Exec(ctx, `
+// Retry makes those of some referrals be tried again at once, in a transaction, and returns how
+// many that is.
+func (f *Failing) Retry(ctx context.Context, t pgx.Tx, referrals []store.Referral) (int, error) {
+	tag, err := t.Exec(ctx, `
 		with locked as (
 			select referral from projection.failing where referral = any ($1) order by 1 for update skip locked
 		), due as (
 			insert into projection.due (referral) select referral from locked order by 1
 		)
-		update projection.failing f set next_try = least(next_try, $2) from locked l where f.referral = l.referral`, referrals, now)
+		update projection.failing f set next_try = least(next_try, since) from locked l where f.referral = l.referral`, referrals)
 	if err != nil {
-		return 0, fmt.Errorf("making who fails be tried again: %w", err)
+		return 0, fmt.Errorf("making who fails be tried again: %w", tx.Translate(err))
 	}
-	return n, nil
+	return int(tag.RowsAffected()), nil
 }

@@ -145,7 +145,7 @@ func (i *Inbox) Backlog(ctx context.Context) (freshness.Backlog, error) {
 		return b, err
 	}
 	defer tx.Rollback(ctx, transaction)
-	var due, failing, damaged *time.Time
+	var due, failing, damaged, notices *time.Time
 	err = transaction.QueryRow(ctx, `
 		select (select count(distinct referral) from projection.due),
 			(select since from projection.due order by mark limit 1),
@@ -154,12 +154,15 @@ func (i *Inbox) Backlog(ctx context.Context) (freshness.Backlog, error) {
 			(select count(*) from projection.failing),
 			(select min(since) from projection.failing),
 			(select count(*) from projection.damage where accepted is null),
-			(select min(since) from projection.damage where accepted is null)`, store.Types()).
-		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown, &b.Failing.Count, &failing, &b.Damaged.Count, &damaged)
+			(select min(since) from projection.damage where accepted is null),
+			(select count(*) from projection.conflict where settled is null),
+			(select count(*) from projection.outbox where sent is null),
+			(select occurred from projection.outbox where sent is null order by number limit 1)`, store.Types()).
+		Scan(&b.Due, &due, &b.Conflicts, &b.Unknown, &b.Failing.Count, &failing, &b.Damaged.Count, &damaged, &b.Open, &b.Notices.Count, &notices)
 	if err != nil {
 		return b, fmt.Errorf("counting what waits: %w", tx.Translate(err))
 	}
-	b.OldestDue, b.Failing.Since, b.Damaged.Since = orZero(due), orZero(failing), orZero(damaged)
+	b.OldestDue, b.Failing.Since, b.Damaged.Since, b.Notices.Since = orZero(due), orZero(failing), orZero(damaged), orZero(notices)
 	rows, err := transaction.Query(ctx, "select cause, count(*), min(since) from projection.parked group by cause") //nolint:rowserrcheck // ForEachRow checks it
 	if err != nil {
 		return b, fmt.Errorf("counting what is parked: %w", tx.Translate(err))

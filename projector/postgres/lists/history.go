@@ -168,5 +168,5 @@ func conflictsOf(ctx context.Context, transaction pgx.Tx, s *projector.Subject) 
 	for i := range s.Current.Addresses {
 		addresses = append(addresses, s.Current.Addresses[i].ID)
 	}
-	return conflicts(ctx, transaction, "urn <> '' and urn = any ($1) or offender_address_id = any ($2)", urns, addresses)
+	return conflicts(ctx, transaction, "urn <> '' and urn = any ($1) or offender_address_id = any ($2) order by at, conflict_id", urns, addresses)
 }

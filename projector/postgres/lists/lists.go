@@ -15,6 +15,7 @@ import (
 	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
 	"casdelius/projector/postgres/failing"
+	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/step"
 	"casdelius/projector/postgres/tx"
@@ -28,44 +29,7 @@ type Lists struct {
 	Finder *people.People
 
 	Failing *failing.Failing
-}
-
-// querier is a pool or a transaction.
-type querier interface {
-	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
-}
-
-// Conflicts lists the values of people's that events have replaced since a time, in the order
-// in which that happened. Of a selection its CRNs count.
-func (l *Lists) Conflicts(ctx context.Context, who projector.Selection, since time.Time) ([]inspect.Conflict, error) {
-	return conflicts(ctx, l.DB.Pool, "(cardinality($1::text[]) = 0 or crn = any ($1)) and at >= $2", texts(who.CRNs), since)
-}
-
-func texts(crns []store.CRN) []string {
-	out := make([]string, len(crns))
-	for i, crn := range crns {
-		out[i] = string(crn)
-	}
-	return out
-}
-
-func conflicts(ctx context.Context, db querier, where string, args ...any) ([]inspect.Conflict, error) {
-	rows, err := db.Query(ctx, `
-		select conflict_id, at, crn, urn, coalesce(offender_address_id, 0), field, replaced, with_value, events
-		from projection.conflict where `+where+` order by at, conflict_id`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing conflicts: %w", tx.Translate(err))
-	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (inspect.Conflict, error) {
-		var c inspect.Conflict
-		err := row.Scan(&c.Number, &c.At, &c.CRN, &c.URN, &c.AddressID, &c.Field, &c.Replaced, &c.With, &c.EventIDs)
-		c.At = c.At.UTC()
-		return c, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing conflicts: %w", tx.Translate(err))
-	}
-	return list, nil
+	Orders  *orders.Orders
 }
 
 // sqlParked picks what is parked: of these referrals, or of all if $1 is null, and for a cause.
@@ -165,36 +129,40 @@ func parked(row pgx.CollectableRow) (inspect.Parked, error) {
 	return p, err
 }
 
-// RetryParked makes what is parked be tried again at once, and returns how many
-// contacts and addresses that is. Events that are parked themselves never change, and
-// are not among them; neither is what is being tried right now.
-func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause delius.Cause, now time.Time) (int, error) {
+// RetryParked implements requests.Effects. Events that are parked themselves never change, and
+// are not among what is tried; neither is what is being tried right now.
+func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause delius.Cause, order *projector.Order) error {
 	list, err := l.Parked(ctx, who, cause)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	referrals := []store.Referral{}
+	referrals, failed := []store.Referral{}, []store.Referral{}
 	for i := range list {
 		referrals = append(referrals, list[i].Referral)
-	}
-	n, err := l.DB.Exec(ctx, `
-		with locked as (
-			select referral, urn, address, event from projection.parked
-			where retry_at is not null and `+sqlParked+`
-			order by 1, 2, 3, 4 for update skip locked
-		)
-		update projection.parked p set retry_at = least(retry_at, $3)
-		from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
-		referrals, string(cause), now)
-	if err != nil {
-		return 0, fmt.Errorf("making what is parked be tried again: %w", err)
-	}
-	failed := []store.Referral{}
-	for i := range list {
 		if list[i].Cause == delius.Failing {
 			failed = append(failed, list[i].Referral)
 		}
 	}
-	again, err := l.Failing.Retry(ctx, failed, now)
-	return n + again, err
+	return l.Orders.Within(ctx, order, func(t pgx.Tx) (string, error) {
+		tag, err := t.Exec(ctx, `
+			with locked as (
+				select referral, urn, address, event from projection.parked
+				where retry_at is not null and `+sqlParked+`
+				order by 1, 2, 3, 4 for update skip locked
+			)
+			update projection.parked p set retry_at = least(retry_at, since)
+			from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
+			referrals, string(cause))
+		if err != nil {
+			return "", err
+		}
+		n, err := l.Failing.Retry(ctx, t, failed)
+		switch n += int(tag.RowsAffected()); n {
+		case 0:
+			return "nothing of that is parked that could be retried", err
+		case 1:
+			return "1 parked item will be retried at once by the running projector", err
+		}
+		return fmt.Sprintf("%d parked items will be retried at once by the running projector", n), err
+	})
 }

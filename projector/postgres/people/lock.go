@@ -30,7 +30,8 @@ type rebuildLock struct {
 // errEnded says that the rebuild which had the lock has ended since.
 var errEnded = errors.New("the other rebuild has just ended")
 
-// LockRebuild implements projector.RebuildLocks.
+// LockRebuild implements projector.RebuildLocks. A rebuild that was paused goes on where somebody
+// begins one; the same that is taken over, by its name, stays paused.
 func (p *People) LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
 	for {
 		lock, at, err := p.lockRebuild(ctx, by, restart, now)
@@ -54,7 +55,8 @@ func (p *People) lockRebuild(ctx context.Context, by string, restart bool, now t
 		values ($1, $2, $2, nextval('projection.rebuild_fence'), now() + $4::interval)
 		on conflict (one) do update set worker = $1, since = $2, fence = excluded.fence, lease_end = excluded.lease_end,
 			started = case when $3 then $2 else r.started end, person = case when $3 then 0 else r.person end,
-			people = case when $3 then 0 else r.people end, tally = case when $3 then '{}' else r.tally end
+			people = case when $3 then 0 else r.people end, tally = case when $3 then '{}' else r.tally end,
+			paused_by = case when r.worker = $1 then r.paused_by else '' end
 		where r.lease_end <= now()
 		returning fence, started, person, people, tally`, by, now, restart, p.Lease).
 		Scan(&l.fence, &at.Started, &at.Person, &at.People, &tally)
@@ -120,7 +122,21 @@ func (l *rebuildLock) Reached(ctx context.Context, at projector.Bookmark) error 
 	if err != nil {
 		return fmt.Errorf("keeping the bookmark of the rebuild: %w", err)
 	}
-	return l.write(ctx, "keeping the bookmark of the rebuild", "set person = $2, people = $3, tally = $4", at.Person, at.People, string(tally))
+	return l.write(ctx, "keeping the bookmark of the rebuild", `set person = $2, people = $3, tally = $4,
+		phase = $5, phase_since = $6, phase_from = $7, done = $8, total = $9, rate = $10, reached = now()`,
+		at.Person, at.People, string(tally), string(at.Progress.Phase), at.Since, at.From, at.Progress.Done, at.Progress.Total, at.Rate)
+}
+
+// Paused implements projector.RebuildLock.
+func (l *rebuildLock) Paused(ctx context.Context) (paused bool, err error) {
+	err = l.db.Pool.QueryRow(ctx, "select paused_by <> '' from projection.rebuild where fence = $1", l.fence).Scan(&paused)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, fmt.Errorf("%w: this one's lease has ended", projector.ErrRebuildRunning)
+	case err != nil:
+		return false, fmt.Errorf("asking whether the rebuild is to pause: %w", tx.Translate(err))
+	}
+	return paused, nil
 }
 
 // Finish implements projector.RebuildLock.

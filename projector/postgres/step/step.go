@@ -112,7 +112,11 @@ func (s *Step) People() []projector.Person { return s.people }
 
 // Apply implements projector.Step.
 func (s *Step) Apply(ctx context.Context, decisions []projector.Decision, now time.Time) (projector.Applied, error) {
-	applied, err := write.Apply(ctx, s.tx, s.config, decisions, now)
+	order := s.how.Order
+	if order != nil && s.skipped {
+		return projector.Applied{}, write.ErrNotAll
+	}
+	applied, err := write.Apply(ctx, s.tx, s.config, decisions, order, now)
 	applied.Skipped = s.skipped
 	return applied, err
 }

@@ -37,6 +37,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/postgres/foldversion"
+	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/tx"
@@ -49,15 +50,21 @@ import (
 // statements, however many people. Rows and ledger entries are written in one order
 // everywhere, that of their keys, so that two projectors never wait for each other in a
 // circle. What was decided is not changed: the numbers of new rows are in what comes back.
-func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []projector.Decision, now time.Time) (projector.Applied, error) {
-	if len(decisions) == 0 {
+//
+// What is written for an order, which may be nil, is written for all of these people or for
+// nobody.
+func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []projector.Decision, order *projector.Order, now time.Time) (projector.Applied, error) {
+	if len(decisions) == 0 && order == nil {
 		return projector.Applied{}, nil
 	}
 	kept, err := lockRows(ctx, transaction, decisions)
 	if err != nil {
 		return projector.Applied{}, fmt.Errorf("locking rows: %w", tx.Translate(err))
 	}
-	w := writer{config: config, tx: transaction, now: now.UTC().Truncate(time.Microsecond)}
+	if order != nil && len(kept) < len(decisions) {
+		return projector.Applied{}, ErrNotAll
+	}
+	w := writer{config: config, tx: transaction, order: order, now: now.UTC().Truncate(time.Microsecond)}
 	for i := range kept {
 		w.collect(&kept[i])
 	}
@@ -74,6 +81,10 @@ func Apply(ctx context.Context, transaction pgx.Tx, config *Config, decisions []
 	return projector.Applied{People: kept, Deferred: len(decisions) - len(kept), Inserted: w.inserted(), Notices: w.kept}, nil
 }
 
+// ErrNotAll is the error of an order of whose people somebody else has locked or changed
+// something: it may be tried again.
+var ErrNotAll = fmt.Errorf("%w: somebody else has locked a person or a row that is to be written", projector.ErrRetry)
+
 // Config is what every write needs.
 type Config struct {
 	Fixed              rows.Fixed
@@ -86,6 +97,7 @@ type Config struct {
 type writer struct {
 	config *Config
 	tx     pgx.Tx
+	order  *projector.Order // nil for none
 	now    time.Time
 
 	insertedContacts          []insertedContact
@@ -329,6 +341,9 @@ func (w *writer) send(ctx context.Context) error {
 	}
 	slices.Sort(w.applied)
 	b.Queue("insert into projection.applied (sequence, applied) select s, $2 from unnest($1::bigint[]) s on conflict do nothing", w.applied, w.now)
+	if w.order != nil {
+		orders.Queue(&b, w.order)
+	}
 	return w.tx.SendBatch(ctx, &b).Close()
 }
 

@@ -2,6 +2,7 @@ package write
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -64,11 +65,16 @@ func (w *writer) queueConflicts(b *pgx.Batch) {
 		return
 	}
 	text := make([][]string, 6)
-	addresses := make([]*int64, len(w.conflicts))
+	addresses, users := make([]*int64, len(w.conflicts)), make([]*int64, len(w.conflicts))
+	values, edited := make([]*string, len(w.conflicts)), make([]rows.Stamp, len(w.conflicts))
 	for i, c := range w.conflicts {
 		if c.AddressID != 0 {
 			addresses[i] = &w.conflicts[i].AddressID
 		}
+		if c.EditedBy != 0 {
+			users[i] = &w.conflicts[i].EditedBy
+		}
+		values[i], edited[i] = valueText(&w.conflicts[i].Value), rows.Stamp(c.EditedAt)
 		var keys []string
 		for _, k := range c.Events {
 			keys = append(keys, k.ID)
@@ -78,11 +84,24 @@ func (w *writer) queueConflicts(b *pgx.Batch) {
 		}
 	}
 	b.Queue(`
-		insert into projection.conflict (crn, urn, offender_address_id, field, replaced, with_value, events, at)
-		select crn, urn, address, field, replaced, with_value, string_to_array(events, e'\n'), $8
-		from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-			as r (crn, urn, address, field, replaced, with_value, events)`,
-		text[0], text[1], addresses, text[2], text[3], text[4], text[5], w.now)
+		insert into projection.conflict (crn, urn, offender_address_id, field, replaced, with_value, events, at, value, edited_user, edited_at)
+		select crn, urn, address, field, replaced, with_value, string_to_array(events, e'\n'), $8, value::jsonb, edited_user, edited_at
+		from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $9::text[], $10::bigint[], $11::timestamptz[])
+			as r (crn, urn, address, field, replaced, with_value, events, value, edited_user, edited_at)`,
+		text[0], text[1], addresses, text[2], text[3], text[4], text[5], w.now, values, users, edited)
+}
+
+// valueText is a value as it is kept; nil is none.
+func valueText(v *delius.Kept) *string {
+	if !v.Known() {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // unreachable: its times are such as have JSON
+	}
+	out := string(text)
+	return &out
 }
 
 // queueParked makes the list of what is parked for the referrals that were seen what

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"casdelius/cmd/internal/command"
+	"casdelius/projector/audit"
+	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/orders"
+	"casdelius/store"
+)
+
+type auditCommand struct {
+	CRN   string `name:"crn" placeholder:"CRN" help:"Only about this person."`
+	By    string `placeholder:"NAME" help:"Only what this one did."`
+	Limit int    `default:"100" placeholder:"N" help:"So many entries at most."`
+	JSON  bool   `name:"json" help:"One JSON object a line."`
+}
+
+// Help implements kong.HelpProvider.
+func (auditCommand) Help() string {
+	return `Who did what by a command, in the console, or by a request; and who looked at whom in the console. Entries are added only. The newest comes first.
+
+Examples:
+  projector audit --crn X123456
+  projector audit --by jane.smith --json`
+}
+
+// Run lists entries.
+func (c *auditCommand) Run(ctx context.Context, s *session) error {
+	crn, err := parseCRN(c.CRN)
+	if err != nil {
+		return err
+	}
+	if c.Limit < 1 {
+		return fmt.Errorf("--limit is %d: want 1 or more", c.Limit)
+	}
+	return s.withDatabase(ctx, func(db *postgres.Database) error {
+		list, err := db.Orders.Audit(ctx, orders.Entries{CRN: crn, Who: c.By, Limit: c.Limit})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeLines(s.stdout, len(list), func(i int) any { return list[i] })
+		}
+		return s.writeAudit(list)
+	})
+}
+
+func (s *session) writeAudit(list []audit.Entry) error {
+	if len(list) == 0 {
+		fmt.Fprintln(s.stdout, "no entries")
+		return nil
+	}
+	table := command.NewTable(s.stdout, "WHEN", "WHO", "WHAT", "PERSON", "WHY", "DETAIL")
+	for i := range list {
+		e := &list[i]
+		table.Row(london(e.At), command.Line(e.Who), e.What, e.CRN, command.Line(e.Why), command.Line(string(e.Detail)))
+	}
+	return table.Flush()
+}
+
+// record adds an entry to the audit, also of what was interrupted.
+func record(ctx context.Context, db *postgres.Database, actor *command.Actor, what string, detail map[string]any, outcome string) error {
+	detail = maps.Clone(detail)
+	detail["outcome"] = outcome
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	entry := audit.Entry{Who: actor.Who(), What: what, Why: actor.Why}
+	if crns, _ := detail["crns"].([]store.CRN); len(crns) == 1 {
+		entry.CRN = crns[0]
+	}
+	return db.Orders.Record(ending, entry.With(detail))
+}
+
+// ended is the outcome of what ended with an error, or came to something.
+func ended(ctx context.Context, err error, came string) string {
+	switch {
+	case ctx.Err() != nil:
+		return "interrupted: " + came
+	case err != nil:
+		return "failed, by " + postgres.Problem(err) + ": " + came
+	}
+	return came
+}
