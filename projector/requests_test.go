@@ -18,6 +18,7 @@ import (
 	"casdelius/projector/delius"
 	"casdelius/projector/delius/deliustest"
 	"casdelius/projector/inspect"
+	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/projector/requests"
@@ -377,4 +378,109 @@ func (r *rig) restoreInTwin(t *rapid.T, conflict inspect.Conflict, contact *deli
 			address.UpdatedBy = a.UpdatedBy
 		}
 	}
+}
+
+// An entry that somebody wrote with another program must not be in the way of all others.
+func TestARequestThatCannotBeReadIsRefused(t *testing.T) {
+	t.Parallel()
+	r := populated(t)
+	id := uuid.New()
+	r.exec(t, "insert into projection.request (id, kind, target, who, why) values ($1, 'retry', '{\"crns\": 7}', 'jane.smith', '')", [16]byte(id))
+	is := r.carryOut(t, requests.Request{ID: id})
+	require.Equal(t, []any{requests.Refused, "its target cannot be read"}, []any{is.State, is.Outcome})
+}
+
+// pausing has a rebuild's lock say for a while that it is to pause.
+type pausing struct {
+	*postgres.Database
+	asked func() bool
+}
+
+func (p pausing) Ports() projector.Ports {
+	ports := p.Database.Ports()
+	ports.Locks = p
+	return ports
+}
+
+func (p pausing) LockRebuild(ctx context.Context, by string, restart bool, now time.Time) (projector.RebuildLock, projector.Bookmark, error) {
+	lock, at, err := p.Database.LockRebuild(ctx, by, restart, now)
+	return pausedLock{lock, p}, at, err
+}
+
+type pausedLock struct {
+	projector.RebuildLock
+	pausing
+}
+
+func (l pausedLock) Paused(context.Context) (bool, error) { return l.asked(), nil }
+
+// The broken variant asks once, and goes on with the next chunk.
+func TestARebuildPausesBetweenTwoChunks(t *testing.T) {
+	t.Parallel()
+	histories, events := generated(80)
+	r := setup(t, histories)
+	r.stream.add(events...)
+	_, err := r.on(t, r.db).Rebuild(ctx, projector.Rebuild{})
+	require.NoError(t, err)
+	var mu sync.Mutex
+	done, total := 0, 0
+	var reached []int // at each time that it asked while it was to pause
+	db := pausing{r.db, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if done > 0 {
+			reached = append(reached, done)
+		}
+		return done > 0 && len(reached) < 5
+	}}
+	_, err = r.on(t, db).Rebuild(ctx, projector.Rebuild{Restart: true, Progress: func(p projector.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		if p.Phase == projector.Reconciling {
+			done, total = p.Done, p.Total
+		}
+	}})
+	require.NoError(t, err)
+	require.Equal(t, total, done)
+	require.Less(t, reached[1], total)
+	require.Equal(t, reached[1], reached[4], "nothing was done while it was to pause")
+}
+
+func TestAPauseIsKeptForTheSameRebuildAndSeenByWhoeverLooks(t *testing.T) {
+	t.Parallel()
+	r := populated(t)
+	lock, _, err := r.db.LockRebuild(ctx, "request 1", false, time.Now())
+	require.NoError(t, err)
+	require.NoError(t, lock.Reached(ctx, projector.Bookmark{
+		Person: 1, People: 5, Since: time.Now().Add(-10 * time.Second), From: 1, Rate: 100,
+		Progress: projector.Progress{Phase: projector.Reconciling, Done: 5, Total: 9},
+	}))
+	pause := r.carryOut(t, r.asked(t, requests.Request{Kind: requests.Pause}))
+	require.Equal(t, requests.Done, pause.State, pause.Outcome)
+	paused, err := lock.Paused(ctx)
+	require.NoError(t, err)
+	require.True(t, paused)
+	is, err := r.db.Rebuilding(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []any{"jane.smith", true, 5, 9, 100}, []any{is.PausedBy, is.Running, is.Done, is.Total, is.Limit})
+	require.InDelta(t, 0.4, is.Rate, 0.2)
+	require.InDelta(t, 10, is.Left, 6)
+	lock.Release()
+
+	for _, next := range []struct {
+		by    string
+		stays bool
+	}{{"request 1", true}, {"a shell", false}} {
+		lock, _, err := r.db.LockRebuild(ctx, next.by, false, time.Now())
+		require.NoError(t, err)
+		paused, err := lock.Paused(ctx)
+		require.NoError(t, err)
+		require.Equal(t, next.stays, paused, next.by)
+		lock.Release()
+	}
+	resume := r.carryOut(t, r.asked(t, requests.Request{Kind: requests.Resume}))
+	require.Equal(t, requests.Done, resume.State)
+	is, err = r.db.Rebuilding(ctx)
+	require.NoError(t, err)
+	require.Empty(t, is.PausedBy)
 }

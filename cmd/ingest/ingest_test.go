@@ -283,6 +283,16 @@ func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
 	_, stdout, _ = w.tool(t, "rejected", "list", "--all")
 	require.Contains(t, stdout, "404")
 
+	code, _, stderr = w.tool(t, "rejected", "dismiss", fmt.Sprint(line.Sequence))
+	require.Equal(t, service.ExitError, code)
+	require.Contains(t, stderr, "--why")
+	code, _, stderr = w.tool(t, "rejected", "dismiss", fmt.Sprint(line.Sequence), "--why", "nonsense", "--as", "jane.smith")
+	require.Zero(t, code, stderr)
+	_, stdout, _ = w.tool(t, "rejected", "list")
+	require.Equal(t, 1, strings.Count(stdout, "\n"), "what was dismissed is hidden")
+	_, stdout, _ = w.tool(t, "rejected", "list", "--all")
+	require.Contains(t, stdout, "dismissed by jane.smith")
+
 	code, _, stderr = w.tool(t, "rejected", "show", "99")
 	require.Equal(t, service.ExitError, code)
 	require.Contains(t, stderr, "99")

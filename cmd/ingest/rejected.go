@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/rejected"
 	"casdelius/ingest"
 	"casdelius/store"
 	"casdelius/store/jetstream"
@@ -89,7 +90,7 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 				brief.Body, brief.Answer = "", ""
 				_ = lines.Encode(brief)
 			default:
-				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, marked(m.Mark), m.Problem)
+				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, rejected.Marked(m.Mark), m.Problem)
 			}
 		}
 		return nil
@@ -112,7 +113,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 			return json.NewEncoder(s.stdout).Encode(forMachines(m))
 		}
 		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\ndone      %s\n\n%s\n",
-			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, marked(m.Mark), m.Body)
+			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, rejected.Marked(m.Mark), m.Body)
 		if len(m.Answer) > 0 {
 			fmt.Fprintf(s.stdout, "\nThe CAS API answered, instead of a detail:\n\n%s\n", m.Answer)
 		}
@@ -135,7 +136,7 @@ func (c *replayCommand) Run(ctx context.Context, s *session) error {
 		return s.withIntake(ctx, log, func(intake *ingest.Intake) error {
 			failed := 0
 			for _, m := range messages {
-				if err := s.replay(ctx, log, intake, m, store.Mark{Who: c.Who(), Why: c.Why}); err != nil {
+				if err := s.messages(log).Replay(ctx, intake, m, store.Mark{Who: c.Who(), Why: c.Why}); err != nil {
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
@@ -180,18 +181,6 @@ func (c *replayCommand) choose(ctx context.Context, log *jetstream.Log) ([]jetst
 	return chosen, nil
 }
 
-func (s *session) replay(ctx context.Context, log *jetstream.Log, intake *ingest.Intake, m jetstream.RejectedMessage, mark store.Mark) error {
-	if m.Err != nil {
-		return m.Err
-	}
-	key, ack, err := intake.Store(ctx, m.Body, nil)
-	if err != nil {
-		return err
-	}
-	s.logger.InfoContext(ctx, "a rejected message was replayed", "rejected", m.Sequence, "event", key.String(), "sequence", ack.Sequence, "duplicate", ack.Duplicate, "who", mark.Who, "why", mark.Why)
-	return log.Mark(ctx, m.Sequence, mark)
-}
-
 // Run marks rejected messages as of no use to anybody.
 func (c *dismissCommand) Run(ctx context.Context, s *session) error {
 	if c.Why == "" {
@@ -199,7 +188,7 @@ func (c *dismissCommand) Run(ctx context.Context, s *session) error {
 	}
 	return s.withStreams(ctx, func(log *jetstream.Log) error {
 		for _, sequence := range c.Sequences {
-			if err := s.dismiss(ctx, log, sequence, store.Mark{Dismissed: true, Who: c.Who(), Why: c.Why}); err != nil {
+			if err := s.messages(log).Dismiss(ctx, sequence, store.Mark{Who: c.Who(), Why: c.Why}); err != nil {
 				return err
 			}
 		}
@@ -208,49 +197,9 @@ func (c *dismissCommand) Run(ctx context.Context, s *session) error {
 	})
 }
 
-func (s *session) dismiss(ctx context.Context, log *jetstream.Log, sequence uint64, mark store.Mark) error {
-	if err := log.Mark(ctx, sequence, mark); err != nil {
-		return err
-	}
-	s.logger.InfoContext(ctx, "a rejected message was dismissed", "rejected", sequence, "who", mark.Who, "why", mark.Why)
-	return nil
-}
-
-// marked is what somebody made of a message.
-func marked(mark *store.Mark) string {
-	what := "replayed"
-	switch {
-	case mark == nil:
-		return "no"
-	case mark.Dismissed:
-		what = "dismissed"
-	}
-	if mark.Who == "" {
-		return what
-	}
-	return what + " by " + command.Line(mark.Who)
-}
-
-// answer does what a projector asks for about a rejected message. What is done already is not
-// done once more.
-func (s *session) answer(ctx context.Context, log *jetstream.Log, intake *ingest.Intake, ask store.RejectedAsk) store.RejectedAnswer {
-	m, err := log.RejectedBySequence(ctx, ask.Sequence)
-	switch mark := (store.Mark{Dismissed: ask.Dismiss, Who: ask.Who, Why: ask.Why}); {
-	case err != nil:
-	case m.Mark != nil:
-		return store.RejectedAnswer{Done: m.Mark.Dismissed == ask.Dismiss, Outcome: "it is " + marked(m.Mark)}
-	case ask.Dismiss:
-		err = s.dismiss(ctx, log, ask.Sequence, mark)
-	default:
-		err = s.replay(ctx, log, intake, m, mark)
-	}
-	if err != nil {
-		return store.RejectedAnswer{Outcome: err.Error()}
-	}
-	if ask.Dismiss {
-		return store.RejectedAnswer{Done: true, Outcome: "dismissed"}
-	}
-	return store.RejectedAnswer{Done: true, Outcome: "replayed: the event is in the stream"}
+// messages are the rejected messages of a log.
+func (s *session) messages(log *jetstream.Log) rejected.Messages {
+	return rejected.Messages{Log: log, Logger: s.logger}
 }
 
 // withReason matches messages of one reason; "" matches all.

@@ -12,7 +12,6 @@ import (
 	"casdelius/cmd/internal/service"
 	"casdelius/ingest"
 	"casdelius/ingest/sqs"
-	"casdelius/store"
 	"casdelius/store/jetstream"
 )
 
@@ -87,15 +86,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	)
 	s.logger.InfoContext(ctx, "started", "queue", c.Queue, "http", endpoints.Address())
 	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		err := log.Answer(running, func(ctx context.Context, ask store.RejectedAsk) store.RejectedAnswer {
-			return s.answer(ctx, log, intake, ask)
-		})
-		if err != nil {
-			s.logger.WarnContext(ctx, "nothing can be asked about rejected messages: see the rights of this user of NATS", "error", err)
-		}
-		return nil
-	})
+	group.Go(func() error { return s.messages(log).Answer(running, intake) })
 	group.Go(func() error { return consumer.Run(running) })
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("MESSAGING_CONSUMER_QUEUE is %s: %w", c.Queue, err)

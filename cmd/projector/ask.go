@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/google/uuid"
 
 	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
 	"casdelius/projector/inspect"
@@ -26,7 +26,7 @@ func (s *session) ask(ctx context.Context, db *postgres.Database, p *projector.P
 		return err
 	}
 	const lease = 12 * time.Second
-	holder := processName() + " " + r.ID.String()
+	holder := projection.ProcessName() + " " + r.ID.String()
 	taken, err := db.Orders.TakeThis(ctx, r.ID, holder, lease)
 	if err != nil {
 		return err
@@ -51,15 +51,6 @@ func (s *session) ask(ctx context.Context, db *postgres.Database, p *projector.P
 		}
 	}
 	return ctx.Err()
-}
-
-// processName names this process for others.
-func processName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
 }
 
 type restoreCommand struct {

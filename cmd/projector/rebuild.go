@@ -47,7 +47,7 @@ func (w *selection) rebuild() (projector.Rebuild, error) {
 	if w.Workers != nil && *w.Workers < 1 {
 		return r, fmt.Errorf("--workers %d: want 1 or more", *w.Workers)
 	}
-	r.By = processName()
+	r.By = projection.ProcessName()
 	return r, nil
 }
 

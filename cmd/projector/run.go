@@ -67,7 +67,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{
-		Hold: c.Hold, Logger: s.logger, Registry: registry, Canaries: canaries, Sampled: sampled(db),
+		Hold: c.Hold, Logger: s.logger, Registry: registry, Canaries: canaries, Sampled: projection.Sampled(db),
 	})
 	if err != nil {
 		return err
@@ -99,10 +99,9 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	group.Go(func() error { return p.Run(running) })
 	group.Go(func() error { return notices.relay.Run(running) })
 	group.Go(func() error { return monitor.Run(running) })
-	group.Go(func() error { return c.schedule(db, log, p, registry, s.logger).Run(running) })
-	if !c.Hold { // on hold nothing is written, whoever asks
-		group.Go(func() error { return c.executor(db, log, p, registry, s.logger).Run(running) })
-	}
+	projection.Beside{
+		DB: db, Log: log, Projector: p, Hold: c.Hold, VerifyInterval: c.Verify, VerifyRate: c.Rate, Logger: s.logger, Registry: registry,
+	}.Go(running, group)
 	err = group.Wait()
 	s.logger.InfoContext(ctx, "stopped")
 	return err
@@ -170,6 +169,9 @@ func (c *runCommand) Faults() error {
 	}
 	return errors.Join(all...)
 }
+
+// shortestVerify leaves the stream and the database something else to do.
+const shortestVerify = time.Minute
 
 func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
 	pool, err := projection.Connect(ctx, s.Database, workers)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"casdelius/cmd/internal/projection"
+	"casdelius/cmd/internal/rejected"
 	"casdelius/cmd/internal/service"
 	"casdelius/ingest"
 	"casdelius/ingest/casapi"
@@ -82,8 +83,14 @@ func (s *system) ingest(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return consumer.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return rejected.Messages{Log: log, Logger: logger}.Answer(ctx, intake) })
+	group.Go(func() error { return consumer.Run(ctx) })
+	return group.Wait()
 }
+
+// verifyPause is shorter than in production: here somebody watches.
+const verifyPause = 10 * time.Minute
 
 // project runs one of the projectors, all of them on one consumer.
 func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {
@@ -109,8 +116,9 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 		return err
 	}
 	notices := relay.New(db.Outbox, topic, relay.Config{Holder: fmt.Sprintf("projector %d", number), Logger: logger, Registry: registry})
+	canaries := freshness.NewCanaries(registry, time.Now)
 	p, err := projector.New(projection.NewLog(log), db.Ports(), projector.Config{
-		Workers: workers, Logger: logger, Registry: registry, Received: freshness.NewCanaries(registry, time.Now).Committed,
+		Workers: workers, Logger: logger, Registry: registry, Received: canaries.Committed,
 		Committed: func(applied projector.Applied, at time.Time) {
 			committed(applied, at)
 			if applied.Notices > 0 {
@@ -121,12 +129,15 @@ func (s *system) project(ctx context.Context, number int, committed func(project
 	if err != nil {
 		return err
 	}
-	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{Logger: logger, Registry: registry})
+	monitor, stopWatching, err := projection.Watch(ctx, pool, projection.NewLog(log), p, freshness.Config{
+		Logger: logger, Registry: registry, Canaries: canaries, Sampled: projection.Sampled(db),
+	})
 	if err != nil {
 		return err
 	}
 	defer stopWatching()
 	group, ctx := errgroup.WithContext(ctx)
+	projection.Beside{DB: db, Log: log, Projector: p, VerifyInterval: verifyPause, Logger: logger, Registry: registry}.Go(ctx, group)
 	group.Go(func() error { return p.Run(ctx) })
 	group.Go(func() error { return monitor.Run(ctx) })
 	group.Go(func() error { return notices.Run(ctx) })

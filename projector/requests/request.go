@@ -71,6 +71,7 @@ type Request struct {
 	Ended    time.Time       `json:"endedAt,omitzero"`
 	Outcome  string          `json:"outcome,omitempty"`
 	Result   json.RawMessage `json:"result,omitempty"` // of a plan: PlanResult
+	Invalid  string          `json:"-"`                // why it cannot be read as it stands in the database
 }
 
 // PlanResult is the result of a plan of everyone.
@@ -95,6 +96,9 @@ func (r *Request) Validate() error {
 	}
 	need(r.ID != uuid.UUID{}, "an id")
 	need(r.Who != "", "who asks")
+	if r.Invalid != "" {
+		return errors.New(r.Invalid)
+	}
 	t := &r.Target
 	people := len(t.CRNs)+len(t.Referrals) > 0
 	switch r.Kind {

@@ -15,6 +15,10 @@ import (
 // Notices lists the notices that wait, in the order in which they were kept. Of a selection
 // its CRNs count; of these it lists what was sent in the last days, too.
 func (l *Lists) Notices(ctx context.Context, who projector.Selection) ([]inspect.Notice, error) {
+	which, args := "o.sent is null", []any{}
+	if len(who.CRNs) > 0 {
+		which, args = "o.crn = any ($1)", []any{texts(who.CRNs)}
+	}
 	rows, err := l.DB.Pool.Query(ctx, `
 		select o.number, o.crn, o.offender_address_id, o.kind, o.status, o.occurred, o.cause, o.tries, o.error,
 			case when isfinite(o.next_try) then o.next_try end, o.holder, case when isfinite(o.lease_end) then o.lease_end end, o.sent,
@@ -29,8 +33,7 @@ func (l *Lists) Notices(ctx context.Context, who projector.Selection) ([]inspect
 				else 'waiting'
 			end
 		from projection.outbox o
-		where case when cardinality($1::text[]) = 0 then o.sent is null else o.crn = any ($1) end
-		order by o.number`, texts(who.CRNs))
+		where `+which+` order by o.number`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing notices: %w", tx.Translate(err))
 	}

@@ -169,7 +169,7 @@ func scan(row pgx.Row) (*requests.Request, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(target, &r.Target); err != nil {
-		return nil, fmt.Errorf("the target of request %s: %w", uuid.UUID(id), err)
+		r.Invalid = "its target cannot be read" // it is refused, and in nobody's way
 	}
 	r.ID, r.At = id, r.At.UTC()
 	for from, to := range map[*time.Time]*time.Time{taken: &r.Taken, ended: &r.Ended} {
