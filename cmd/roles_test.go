@@ -58,6 +58,7 @@ var forbidden = func() map[string][]string {
 		"$JS.API.CONSUMER.INFO.CAS_EVENTS.delius", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0",
 	}
 	storing := []string{"cas.events.cas3.00000000-0000-4000-8000-000000000001", "cas.events.person.x", "cas.rejected.malformed", "cas.rejected.replayed"}
+	asking := []string{"cas.ask.rejected"}
 	join := func(lists ...[]string) (all []string) {
 		for _, list := range lists {
 			all = append(all, list...)
@@ -65,10 +66,10 @@ var forbidden = func() map[string][]string {
 		return all
 	}
 	return map[string][]string{
-		natstest.Ingest:        join(streams, reading, readingEvents, storing[3:]),
+		natstest.Ingest:        join(streams, readingEvents, asking),
 		natstest.Projector:     join(streams, reading, storing),
-		natstest.Operator:      join(streams, []string{"$JS.API.CONSUMER.MSG.NEXT.CAS_EVENTS.delius", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
-		natstest.Administrator: join(storing, []string{"elsewhere", "$SYS.REQ.SERVER.PING", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
+		natstest.Operator:      join(streams, asking, []string{"$JS.API.CONSUMER.MSG.NEXT.CAS_EVENTS.delius", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
+		natstest.Administrator: join(storing, asking, []string{"elsewhere", "$SYS.REQ.SERVER.PING", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
 	}
 }()
 
@@ -80,7 +81,7 @@ func unguarded(t *testing.T, server *natstest.Server, role string) (may []string
 	conn, err := nats.Connect(server.URLAs(role), nats.CustomInboxPrefix(natstest.InboxOf(role)), nats.ErrorHandler(denied.note))
 	require.NoError(t, err)
 	defer conn.Close()
-	listening := []string{"cas.events.>", "cas.rejected.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>", ">", "$SYS.>"}
+	listening := []string{"cas.events.>", "cas.rejected.>", "cas.ask.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>", ">", "$SYS.>"}
 	for _, other := range []string{natstest.Ingest, natstest.Projector, natstest.Operator, natstest.Administrator} {
 		if other != role {
 			listening = append(listening, natstest.InboxOf(other)+".>")
