@@ -18,7 +18,7 @@ SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs fuse
+.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs chromium fuse
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ run: go postgres ## Run the whole system on this machine; ARGS="--once --people 
 	@go build -o bin/sandbox ./cmd/sandbox
 	@bin/sandbox $(ARGS)
 
-test: go postgres pgbouncer fauxqs ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
+test: go postgres pgbouncer fauxqs chromium ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
 
 # Most of these tests mostly wait, for servers that start or elect: several run at once. The
@@ -83,6 +83,9 @@ pgbouncer:
 
 fauxqs:
 	@.ci/fauxqs
+
+chromium:
+	@.ci/chromium
 
 fuse:
 	@.ci/fuse

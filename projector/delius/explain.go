@@ -33,6 +33,7 @@ type ExplainedField struct {
 	Value
 	Stands  string
 	Verdict Verdict
+	Applied *string // what was last applied to the row; nil if nothing was
 }
 
 // ExplainedLine is one line of the notes: ' ' if it stands as an event says, '-' if an
@@ -93,10 +94,15 @@ func (d *differ) explainContact(c *Contact) Explained {
 	}
 	notes, description := Normalise(row.Notes), Normalise(row.Description)
 	out.Fields = []ExplainedField{
-		{values[0], notes, judge(notes == c.Notes, entry.Notes == c.Notes)},
-		{values[1], description, judge(description == Normalise(c.Description), entry.Description == c.Description)},
-		{values[2], startString(row), judge(sameStart(row, c.At), entry.At.Equal(c.At))},
-		{values[3], row.Posting.String(), judge(known && row.Posting.same(entry.Posting) && entry.Officer == c.Officer, entry.Officer == c.Officer)},
+		{Value: values[0], Stands: notes, Verdict: judge(notes == c.Notes, entry.Notes == c.Notes)},
+		{Value: values[1], Stands: description, Verdict: judge(description == Normalise(c.Description), entry.Description == c.Description)},
+		{Value: values[2], Stands: startString(row), Verdict: judge(sameStart(row, c.At), entry.At.Equal(c.At))},
+		{Value: values[3], Stands: row.Posting.String(), Verdict: judge(known && row.Posting.same(entry.Posting) && entry.Officer == c.Officer, entry.Officer == c.Officer)},
+	}
+	if known {
+		for i, applied := range []string{entry.Notes, entry.Description, timeString(entry.At), entry.Posting.String()} {
+			out.Fields[i].Applied = &applied
+		}
 	}
 	if known && entry.Officer.Kind == Unchanged {
 		out.Fields[3].Verdict = Unspecified
@@ -142,9 +148,16 @@ func (d *differ) explainAddress(made Made) Explained {
 	}
 	out.RowID, out.Deleted = row.ID, row.Deleted
 	stands := map[string]string{"lines": row.Lines.normal().String(), "start": dateString(row.Start), "status": row.term().String()}
+	applied := map[string]string{"lines": entry.Lines.normal().String(), "start": dateString(entry.Start)}
+	if t, known := d.have.AppliedTerms[row.ID]; known {
+		applied["status"] = term{t.Status, t.End}.String()
+	}
 	a := addresses{differ: d}
 	for _, v := range made.Values {
 		f := ExplainedField{Value: v, Stands: stands[v.Name], Verdict: ByPerson}
+		if text, known := applied[v.Name]; known {
+			f.Applied = &text
+		}
 		switch {
 		case f.Stands == v.Text:
 			f.Verdict = AsEvents

@@ -21,6 +21,7 @@ import (
 	"casdelius/projector/postgres/lists"
 	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/outbox"
+	"casdelius/projector/postgres/pages"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/rows"
 	"casdelius/projector/postgres/step"
@@ -79,6 +80,7 @@ type Database struct {
 
 	Orders *orders.Orders // what somebody asked for, and who did what
 	Outbox *outbox.Outbox // what others are to be told
+	Pages  *pages.Pages   // what the console's pages ask besides
 
 	Verified *verified.Verified // runs of verify, and what they found
 
@@ -189,7 +191,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
-		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails, Orders: asked}, Orders: asked, Outbox: &outbox.Outbox{DB: db}, Verified: &verified.Verified{DB: db}, pool: pool,
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails, Orders: asked}, Orders: asked, Outbox: &outbox.Outbox{DB: db}, Pages: &pages.Pages{DB: db}, Verified: &verified.Verified{DB: db}, pool: pool,
 	}, nil
 }
 
