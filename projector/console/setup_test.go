@@ -19,6 +19,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/console"
 	"casdelius/projector/postgres"
+	"casdelius/projector/postgres/pages"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
 )
@@ -50,18 +51,24 @@ type world struct {
 	now       time.Time
 	sequence  uint64
 
-	seen journal
-	url  string
+	seen   journal
+	server *httptest.Server
+	url    string
 }
 
 // options of a world.
 type options struct {
 	config console.Config
+	now    time.Time             // default: a summer's day of 2024
+	signIn func(*console.SignIn) // nil: the console is local
 }
 
 func setup(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, delius: postgrestest.New(t), now: moment("2024-06-01T09:00:00Z")}
+	w := &world{t: t, delius: postgrestest.New(t), now: o.now}
+	if o.now.IsZero() {
+		w.now = moment("2024-06-01T09:00:00Z")
+	}
 	manager := postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}
 	require.NoError(t, w.delius.AddPeople(ctx, []postgrestest.Person{
 		{CRN: "X000001", NOMS: "A0001AA", Manager: manager}, {CRN: "X000002", NOMS: "A0002AA", Manager: manager}, {CRN: "X000003", NOMS: "A0003AA", Manager: manager},
@@ -72,10 +79,21 @@ func setup(t *testing.T, o options) *world {
 	w.projector, err = projector.New(nil, w.db.Ports(), projector.Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	o.config.Now = func() time.Time { return w.now }
-	pages := console.New(console.Ports{Histories: w.db, People: w.db.Pages, Lists: w.db, Journal: &w.seen}, o.config)
-	server := httptest.NewServer(pages)
-	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.server = httptest.NewUnstartedServer(nil)
+	if o.signIn != nil {
+		o.config.SignIn = &console.SignIn{URL: "https://" + w.server.Listener.Addr().String()}
+		o.signIn(o.config.SignIn)
+	}
+	w.server.Config.Handler = console.New(console.Ports{
+		Histories: w.db, People: w.db.Pages, Lists: w.db, Journal: &w.seen, Sessions: &pages.Sessions{Read: w.db.Pages.DB, Write: w.db.Pages.DB},
+	}, o.config)
+	if o.signIn != nil {
+		w.server.StartTLS()
+	} else {
+		w.server.Start()
+	}
+	t.Cleanup(w.server.Close)
+	w.url = w.server.URL
 	return w
 }
 
