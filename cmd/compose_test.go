@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
+	"casdelius/ingest/casapi/casapitest"
 	"casdelius/store"
 )
 
@@ -225,6 +226,7 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 		"migrate":   append(slices.Clone(common), projectorOnly...),
 		"streams":   common,
 		"delius":    nil,
+		"cas":       {"HTTP_ADDRESS", "DELIUS_DATABASE_URL", "MESSAGING_PRODUCER_TOPIC", "AWS_ENDPOINT_URL_SNS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 	} {
 		given := project.Services[name].Environment
 		require.Subset(t, accepted, slices.Collect(maps.Keys(given)), "service %s", name)
@@ -241,9 +243,62 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 	require.Equal(t, "http://auth.example/token", *project.Services["ingest"].Environment["OAUTH2_TOKEN_URI"])
 }
 
-func TestWithoutATokenURIInTheShellTheServiceIsGivenNone(t *testing.T) {
+// Catches a stand-in for CAS that ingest does not find, or has no token for: every event would wait
+// for its detail.
+func TestDetailsComeFromTheStandInForCASUnlessTheShellNamesAnother(t *testing.T) {
 	t.Parallel()
-	require.Nil(t, load(t).Services["ingest"].Environment["OAUTH2_TOKEN_URI"])
+	project := load(t)
+	cas, environment := project.Services["cas"], project.Services["ingest"].Environment
+	base := cas.Command[slices.Index(cas.Command, "--base-url")+1]
+	require.Equal(t, "http://"+cas.Name+":8089", base)
+	require.Equal(t, base, *environment["MESSAGING_CONSUMER_DETAIL_URLS"])
+	require.Equal(t, base+casapitest.TokenPath, *environment["OAUTH2_TOKEN_URI"])
+	require.Equal(t, casapitest.ClientID, *environment["OAUTH2_CLIENT_ID"])
+	require.Equal(t, casapitest.ClientSecret, *environment["OAUTH2_CLIENT_SECRET"])
+	require.Equal(t, cas.Environment["MESSAGING_PRODUCER_TOPIC"], project.Services["projector"].Environment["MESSAGING_PRODUCER_TOPIC"])
+
+	own := load(t, "MESSAGING_CONSUMER_DETAIL_URLS=https://cas.example", "OAUTH2_TOKEN_URI=").Services["ingest"].Environment
+	require.Equal(t, "https://cas.example", *own["MESSAGING_CONSUMER_DETAIL_URLS"])
+	require.Empty(t, *own["OAUTH2_TOKEN_URI"], "no token is sent")
+}
+
+// Catches a health check that needs what is not in the image, and one of another program.
+func TestServicesAskThemselvesWhetherTheyAreReady(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	for service, program := range map[string]string{"ingest": "ingest", "projector": "projector", "cas": "sandbox"} {
+		check := project.Services[service].HealthCheck
+		require.NotNil(t, check, "service %s", service)
+		require.Equal(t, types.HealthCheckTest{"CMD", "/" + program, "healthcheck"}, check.Test, "service %s", service)
+		require.Equal(t, ":8080", *project.Services[service].Environment["HTTP_ADDRESS"])
+	}
+}
+
+// Catches a version that no test runs on: tests take what the machine has, 15 on Debian 12.
+func TestPostgreSQLIsTheOldestThatIsSupported(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile(filepath.Join("..", "docs", "deploy.md"))
+	require.NoError(t, err)
+	image := load(t).Services["postgres"].Image
+	require.Equal(t, "postgres:15-alpine", image)
+	require.Contains(t, string(docs), "**PostgreSQL** 15 or later")
+}
+
+// Catches a port that cannot be set, so that a machine with a PostgreSQL of its own cannot run it.
+func TestEveryPortCanBeSet(t *testing.T) {
+	t.Parallel()
+	names := []string{"NATS_PORT", "NATS_MONITOR_PORT", "SQS_PORT", "POSTGRES_PORT", "INGEST_PORT", "PROJECTOR_PORT", "CAS_PORT"}
+	var environment, want, have []string
+	for i, name := range names {
+		port := strconv.Itoa(20000 + i)
+		environment, want = append(environment, name+"="+port), append(want, port)
+	}
+	for _, s := range load(t, environment...).Services {
+		for _, port := range s.Ports {
+			have = append(have, port.Published)
+		}
+	}
+	require.ElementsMatch(t, want, have)
 }
 
 func TestServicesWaitForWhatTheyNeed(t *testing.T) {
@@ -251,6 +306,7 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 	project := load(t)
 	for name, want := range map[string]map[string]string{
 		"delius":  {"postgres": types.ServiceConditionHealthy},
+		"cas":     {"sqs": types.ServiceConditionHealthy, "delius": types.ServiceConditionCompletedSuccessfully},
 		"migrate": {"postgres": types.ServiceConditionHealthy},
 		"streams": {"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy},
 		"ingest": {
@@ -277,7 +333,7 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 func TestEveryProgramIsBuilt(t *testing.T) {
 	t.Parallel()
 	project := load(t)
-	for service, program := range map[string]string{"ingest": "ingest", "streams": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox"} {
+	for service, program := range map[string]string{"ingest": "ingest", "streams": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox", "cas": "sandbox"} {
 		build := project.Services[service].Build
 		require.NotNil(t, build, "service %s", service)
 		require.Equal(t, program, build.Target, "service %s", service)

@@ -34,6 +34,7 @@ type cli struct {
 		Replay  replayCommand  `cmd:"" help:"Try rejected messages again."`
 		Dismiss dismissCommand `cmd:"" help:"Say of rejected messages that they are of no use to anybody: lists hide them."`
 	} `cmd:"" help:"Look after the messages that could not become events."`
+	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
 }
 
 type casOptions struct {

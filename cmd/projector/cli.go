@@ -18,18 +18,19 @@ type cli struct {
 	Stream   command.Stream `embed:"" prefix:"stream-" group:"NATS"`
 	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database."`
 
-	Run         runCommand        `cmd:"" default:"withargs" help:"Run the service (the default)."`
-	Rebuild     rebuildCommand    `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
-	Plan        planCommand       `cmd:"" help:"Show every change that a rebuild would make."`
-	Verify      verifyCommand     `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
-	Migrate     migrateCommand    `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off; give the stream's consumer its settings."`
-	Grants      grantsCommand     `cmd:"" help:"Print the SQL that gives a role exactly what the projector needs of the database."`
-	AdoptStream adoptCommand      `cmd:"" help:"Make a stream that was restored from a backup the inbox's."`
-	History     historyCommand    `cmd:"" help:"Tell the timeline of a person or a referral."`
-	Parked      parkedCommands    `cmd:"" help:"List or retry what is parked."`
-	Conflicts   conflictsCommands `cmd:"" help:"List values that people had set and events have replaced; restore one, or mark it as reviewed."`
-	Notices     noticesCommand    `cmd:"" help:"List which address rows others are still to be told of, and what they were told of a person."`
-	Audit       auditCommand      `cmd:"" help:"List who did what, and who looked at whom in the console."`
+	Run         runCommand          `cmd:"" default:"withargs" help:"Run the service (the default)."`
+	Rebuild     rebuildCommand      `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
+	Plan        planCommand         `cmd:"" help:"Show every change that a rebuild would make."`
+	Verify      verifyCommand       `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
+	Migrate     migrateCommand      `cmd:"" help:"Make or update the projector's own tables, in schema projection; turn notices on or off; give the stream's consumer its settings."`
+	Grants      grantsCommand       `cmd:"" help:"Print the SQL that gives a role exactly what the projector needs of the database."`
+	AdoptStream adoptCommand        `cmd:"" help:"Make a stream that was restored from a backup the inbox's."`
+	History     historyCommand      `cmd:"" help:"Tell the timeline of a person or a referral."`
+	Parked      parkedCommands      `cmd:"" help:"List or retry what is parked."`
+	Conflicts   conflictsCommands   `cmd:"" help:"List values that people had set and events have replaced; restore one, or mark it as reviewed."`
+	Notices     noticesCommand      `cmd:"" help:"List which address rows others are still to be told of, and what they were told of a person."`
+	Audit       auditCommand        `cmd:"" help:"List who did what, and who looked at whom in the console."`
+	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
 }
 
 const description = `Makes Delius what the CAS events of the stream say.

@@ -14,8 +14,10 @@ import (
 
 // cli is what the program can be told.
 type cli struct {
-	Run    runCommand    `cmd:"" default:"withargs" help:"Run everything (the default)."`
-	Delius deliusCommand `cmd:"" help:"Make the stand-in Delius schema in a database of yours."`
+	Run         runCommand          `cmd:"" default:"withargs" help:"Run everything (the default)."`
+	Delius      deliusCommand       `cmd:"" help:"Make the stand-in Delius schema in a database of yours."`
+	CAS         casCommand          `cmd:"" name:"cas" help:"Be CAS beside services of yours: people, their stories and the API of details."`
+	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
 }
 
 const description = `Runs the whole system on this machine, on made-up people.
@@ -25,6 +27,7 @@ Examples:
   sandbox --people 1000 --rate 0         as fast as the machine can
   sandbox --once --people 500 --seed 7   project everything, compare every row, end
   sandbox delius --database-url postgres://user:password@host/database
+  sandbox cas --database-url postgres://… --topic arn:aws:sns:… --base-url http://cas:8089
 
 Exit codes: 0 done, 1 an error or wrong usage, 2 with --once: Delius differs from the
 reference, 130 with --once: interrupted.`

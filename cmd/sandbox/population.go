@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -82,4 +83,29 @@ func (p *population) world() deliustest.World {
 		w.ContactTypes = append(w.ContactTypes, deliustest.ContactType{Code: kind.Code})
 	}
 	return w
+}
+
+// populate fills Delius with everyone but the one who is withheld.
+func populate(ctx context.Context, d postgrestest.Delius, p *population, withheld postgrestest.Officer) error {
+	for _, officer := range p.staff {
+		if officer != withheld {
+			if err := hire(ctx, d, officer); err != nil {
+				return err
+			}
+		}
+	}
+	if err := d.AddPeople(ctx, p.people); err != nil {
+		return err
+	}
+	for _, home := range p.homes {
+		if _, err := d.InsertAddress(ctx, home); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hire(ctx context.Context, d postgrestest.Delius, officer postgrestest.Officer) error {
+	_, err := d.AddStaff(ctx, officer.Staff, officer.Team)
+	return err
 }

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/time/rate"
 
 	"casdelius/ingest/casapi/casapitest"
-	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector/postgres/postgrestest"
 )
 
@@ -20,11 +18,14 @@ const (
 	deadName  = "cas-events-dlq"
 )
 
+// event is what is published: its JSON, its type, and the id that SNS gives it.
+type event struct{ body, typ, id string }
+
 // post is CAS and the way of its notifications to the queue.
 type post struct {
-	cas    *casapitest.Server
-	sqs    *sqstest.Server
-	delius postgrestest.Delius
+	cas     *casapitest.Server
+	publish func(context.Context, event) error
+	delius  postgrestest.Delius
 
 	sent      atomic.Int64 // messages, second deliveries too
 	delivered atomic.Bool  // all that waits for no practitioner
@@ -53,12 +54,11 @@ func (p *post) deliver(ctx context.Context, messages []message, perSecond float6
 // send raises one event: the detail is there, perhaps only after a moment, and the
 // notification is in the queue. After some, Delius raises a person event as well.
 func (p *post) send(ctx context.Context, m message) error {
-	p.cas.Put(m.Source, m.Body)
+	p.cas.Put(m.DetailPath, m.Body)
 	if m.misses > 0 {
-		p.cas.Fail(m.Source, casapitest.Fault{Times: m.misses, Status: http.StatusNotFound})
+		p.cas.Fail(m.DetailPath, casapitest.Fault{Times: m.misses, Status: http.StatusNotFound})
 	}
-	body := sqstest.EnvelopeSNS(string(m.Notification), string(m.Type), m.id, time.Now())
-	if _, err := p.sqs.Send(queueName, body, nil); err != nil {
+	if err := p.publish(ctx, event{string(m.Notification), string(m.Type), m.id}); err != nil {
 		return fmt.Errorf("send the notification of %s: %w", m.Key(), err)
 	}
 	if m.then != nil {

@@ -41,24 +41,28 @@ func (p *practitioners) visit(ctx context.Context, visits []*visit, ready func(*
 
 // edit changes the row as the reference was changed.
 func (p *practitioners) edit(ctx context.Context, v *visit) error {
-	switch {
-	case v.row == row{}:
+	if v.row == (row{}) {
 		return nil
+	}
+	id, err := p.findRow(ctx, v)
+	switch {
+	case err != nil:
+		return err
 	case v.hand == correctsPlace:
-		id, err := p.find(ctx, `
+		return p.delius.EditAddress(ctx, id, func(a *postgrestest.Address) { a.BuildingName = correctedFlat })
+	}
+	return p.delius.EditContact(ctx, id, v.hand.change)
+}
+
+// findRow is the id of the row that a visit is about.
+func (p *practitioners) findRow(ctx context.Context, v *visit) (int64, error) {
+	if v.hand == correctsPlace {
+		return p.find(ctx, `
 			select a.offender_address_id from delius.offender_address a join delius.offender o using (offender_id)
 			where o.crn = $1 and a.street_name is not distinct from nullif($2, '') and a.postcode is not distinct from nullif($3, '') and a.start_date = $4`,
 			string(v.crn), v.row.street, v.row.postcode, v.row.start)
-		if err != nil {
-			return err
-		}
-		return p.delius.EditAddress(ctx, id, func(a *postgrestest.Address) { a.BuildingName = correctedFlat })
 	}
-	id, err := p.find(ctx, "select contact_id from delius.contact where external_reference = $1", v.row.urn)
-	if err != nil {
-		return err
-	}
-	return p.delius.EditContact(ctx, id, v.hand.change)
+	return p.find(ctx, "select contact_id from delius.contact where external_reference = $1", v.row.urn)
 }
 
 // change makes the change in a contact.

@@ -78,7 +78,7 @@ func (c *runCommand) tell(ctx context.Context, t terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	story := plan(seed, c.People, s.cas.URL())
-	if err := s.populate(ctx, &story.population, story.withheld); err != nil {
+	if err := populate(ctx, s.delius, &story.population, story.withheld); err != nil {
 		return err
 	}
 	fmt.Fprint(t.stdout, s.howToJoin())

@@ -63,7 +63,7 @@ func (s *system) ingest(ctx context.Context) (err error) {
 		return err
 	}
 	details, err := casapi.New(casapi.Config{
-		BaseURLs: []string{s.cas.URL()}, TokenURL: s.cas.TokenURL(),
+		BaseURLs: []string{s.casURL}, TokenURL: s.casURL + casapitest.TokenPath,
 		ClientID: casapitest.ClientID, ClientSecret: casapitest.ClientSecret,
 	})
 	if err != nil {

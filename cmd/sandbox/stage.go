@@ -35,7 +35,7 @@ type stage struct {
 }
 
 func newStage(s *system, story *story) *stage {
-	p, record := &post{cas: s.cas, sqs: s.sqs, delius: s.delius}, newPersonRecord(s.delius)
+	p, record := &post{cas: s.cas, publish: s.enqueue, delius: s.delius}, newPersonRecord(s.delius)
 	s.sns.Subscribe(s.topic, record.told)
 	return &stage{
 		system: s, story: story, post: p,
@@ -196,5 +196,5 @@ func (st *stage) hire(ctx context.Context, n snapshot) error {
 		return nil
 	}
 	st.hired, st.waited = true, waiting
-	return st.system.hire(ctx, st.story.withheld)
+	return hire(ctx, st.system.delius, st.story.withheld)
 }

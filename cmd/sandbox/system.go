@@ -37,6 +37,7 @@ type system struct {
 	sns      *snstest.Server
 	topic    string // its ARN
 	cas      *casapitest.Server
+	casURL   string // where ingest fetches details
 	database string // its URL, as its owner: the services have [postgrestest.AsRole] of it
 	delius   postgrestest.Delius
 	inbox    *postgres.Database
@@ -125,6 +126,7 @@ func (s *system) startCAS(context.Context, parts) (err error) {
 	if s.cas, err = casapitest.Run("127.0.0.1:0"); err != nil {
 		return err
 	}
+	s.casURL = s.cas.URL()
 	s.onClose(func() error { s.cas.Close(); return nil })
 	return nil
 }
@@ -244,27 +246,8 @@ func (s *system) serveHealth(_ context.Context, p parts) (err error) {
 	return nil
 }
 
-// populate fills Delius with everyone but the one who is withheld.
-func (s *system) populate(ctx context.Context, p *population, withheld postgrestest.Officer) error {
-	for _, officer := range p.staff {
-		if officer != withheld {
-			if err := s.hire(ctx, officer); err != nil {
-				return err
-			}
-		}
-	}
-	if err := s.delius.AddPeople(ctx, p.people); err != nil {
-		return err
-	}
-	for _, home := range p.homes {
-		if _, err := s.delius.InsertAddress(ctx, home); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *system) hire(ctx context.Context, officer postgrestest.Officer) error {
-	_, err := s.delius.AddStaff(ctx, officer.Staff, officer.Team)
+// enqueue publishes an event: SNS puts it into the queue at once.
+func (s *system) enqueue(_ context.Context, e event) error {
+	_, err := s.sqs.Send(queueName, sqstest.EnvelopeSNS(e.body, e.typ, e.id, time.Now()), nil)
 	return err
 }

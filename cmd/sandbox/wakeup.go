@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector/delius/deliustest"
 	"casdelius/store"
 	"casdelius/store/storetest"
@@ -26,6 +25,7 @@ type wakeUp struct {
 	merged store.CRN // who is merged into the person right before; "" if nobody is
 	id     string    // the SNS message's
 	twice  bool      // it is delivered a second time
+	made   bool      // the merge is in Delius already
 }
 
 // wake has Delius raise person events after some of the messages.
@@ -102,19 +102,18 @@ func (w *wakeUp) notification(now time.Time) string {
 
 // sendWakeUp raises one person event, after what it tells of.
 func (p *post) sendWakeUp(ctx context.Context, w *wakeUp) error {
-	if w.merged != "" {
+	if w.merged != "" && !w.made {
 		if err := p.delius.Merge(ctx, w.merged, w.person.CRN); err != nil {
 			return err
 		}
 	}
-	now := time.Now()
-	body := sqstest.EnvelopeSNS(w.notification(now), string(w.kind), w.id, now)
+	e := event{w.notification(time.Now()), string(w.kind), w.id}
 	deliveries := 1
 	if w.twice {
 		deliveries = 2
 	}
 	for range deliveries {
-		if _, err := p.sqs.Send(queueName, body, nil); err != nil {
+		if err := p.publish(ctx, e); err != nil {
 			return fmt.Errorf("send a person event about %s: %w", w.person.CRN, err)
 		}
 	}

@@ -21,7 +21,8 @@ const (
 	ClientSecret = "not-a-secret"
 )
 
-const tokenPath = "/auth/oauth/token"
+// TokenPath is where the token endpoint is, below the base URL.
+const TokenPath = "/auth/oauth/token"
 
 // Server is a CAS API with its token endpoint. Its methods are safe for concurrent
 // use, also while it serves.
@@ -32,7 +33,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	details  map[string][]byte    // by path
-	faults   map[string]*Fault    // by path; "" for every detail, tokenPath for tokens
+	faults   map[string]*Fault    // by path; "" for every detail, TokenPath for tokens
 	requests map[string]int       // by path
 	tokens   map[string]time.Time // accepted until
 	lifetime time.Duration
@@ -92,7 +93,7 @@ func (s *Server) Close() {
 func (s *Server) URL() string { return "http://" + s.address }
 
 // TokenURL is the token endpoint.
-func (s *Server) TokenURL() string { return s.URL() + tokenPath }
+func (s *Server) TokenURL() string { return s.URL() + TokenPath }
 
 // DetailURL is where the detail of an event is served, known type or not.
 func (s *Server) DetailURL(t store.Type, eventID string) string {
@@ -121,7 +122,7 @@ func (s *Server) Put(path string, body []byte) {
 func (s *Server) Fail(path string, f Fault) { s.setFault(s.path(path), f) }
 
 // FailTokens serves a fault at the token endpoint.
-func (s *Server) FailTokens(f Fault) { s.setFault(tokenPath, f) }
+func (s *Server) FailTokens(f Fault) { s.setFault(TokenPath, f) }
 
 func (s *Server) setFault(path string, f Fault) {
 	s.mu.Lock()
@@ -158,7 +159,7 @@ func (s *Server) Requests(path string) int {
 func (s *Server) TokenRequests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.requests[tokenPath]
+	return s.requests[TokenPath]
 }
 
 func (s *Server) path(of string) string { return strings.TrimPrefix(of, s.URL()) }
@@ -184,7 +185,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", fault.Location)
 		}
 		w.WriteHeader(fault.Status)
-	case path == tokenPath:
+	case path == TokenPath:
 		s.serveToken(w, r)
 	case !s.authorised(r):
 		w.WriteHeader(http.StatusUnauthorized)
@@ -199,7 +200,7 @@ func (s *Server) count(path string) Fault {
 	defer s.mu.Unlock()
 	s.requests[path]++
 	keys := []string{path}
-	if path != tokenPath {
+	if path != TokenPath {
 		s.requests[""]++
 		keys = append(keys, "")
 	}
