@@ -225,7 +225,7 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 		"projector": append(slices.Clone(common), projectorOnly...),
 		"migrate":   append(slices.Clone(common), projectorOnly...),
 		"streams":   common,
-		"delius":    nil,
+		"delius":    {"DELIUS_DATABASE_URL"},
 		"cas":       {"HTTP_ADDRESS", "DELIUS_DATABASE_URL", "MESSAGING_PRODUCER_TOPIC", "AWS_ENDPOINT_URL_SNS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 	} {
 		given := project.Services[name].Environment

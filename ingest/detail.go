@@ -71,7 +71,7 @@ func (a answers) Fetch(ctx context.Context, url string) ([]byte, error) {
 func garbled(url string, answer []byte, err error) error {
 	return &DetailError{
 		Fault:  DetailGarbled,
-		Err:    fmt.Errorf("the CAS API answered 200 at %s with something that is no detail: %w", url, err),
+		Err:    fmt.Errorf("the CAS API answered 200 at %s with something that is no detail: %w", store.ShownURL(url), err),
 		Answer: answer[:min(len(answer), maxAnswer)],
 	}
 }

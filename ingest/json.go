@@ -41,7 +41,32 @@ func readObject(b []byte, into any, options json.Options) error {
 	if jsontext.Value(bytes.TrimLeft(b, " \t\r\n")).Kind() == jsontext.KindNull {
 		return errors.New("it is null")
 	}
-	return json.Unmarshal(b, into, options)
+	return unquoted(json.Unmarshal(b, into, options))
+}
+
+// unquoted is an error of the JSON library without its text, which quotes what it stumbled over:
+// a few words of somebody's notes, perhaps.
+func unquoted(err error) error {
+	if err == nil {
+		return nil
+	}
+	what := "it is not valid JSON"
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		what = "an object has two members of one name"
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("%s, at byte %d", what, syntactic.ByteOffset)
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		return fmt.Errorf("it is a JSON %s and no object", kinds[semantic.JSONKind])
+	}
+	return errors.New(what)
+}
+
+// kinds are what a JSON value can be, for a person.
+var kinds = map[jsontext.Kind]string{
+	jsontext.KindNull: "null", jsontext.KindTrue: "boolean", jsontext.KindFalse: "boolean", jsontext.KindString: "text",
+	jsontext.KindNumber: "number", jsontext.KindBeginObject: "object", jsontext.KindBeginArray: "list",
 }
 
 // checkDepth refuses what is nested deeper than anything that CAS sends. It only
@@ -75,7 +100,7 @@ func optionalText(name string, v jsontext.Value) (s string, given bool, err erro
 	case absent(v):
 		return "", false, nil
 	case v.Kind() != jsontext.KindString:
-		return "", true, fmt.Errorf("%s is not a text: %s", name, clip(string(v), 40))
+		return "", true, fmt.Errorf("%s is not a text but a %s", name, kinds[v.Kind()])
 	}
 	return text(v), true, nil
 }

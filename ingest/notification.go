@@ -106,7 +106,7 @@ func DecodeNotification(body []byte) (Notification, error) {
 	}
 	n.MessageID, n.Trace = messageID(text(env.MessageID)), traceOf(env.Attributes)
 	if kind, given, err := optionalText("Type", env.Type); err != nil || given && kind != "" && kind != "Notification" {
-		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, string(env.Type)), 40))
+		return n, reject(store.Malformed, "the SNS message is a %q, not a Notification", clip(cmp.Or(kind, kinds[env.Type.Kind()]), 40))
 	}
 	return n, n.decodeEvent([]byte(message), momentOf(env.Timestamp))
 }
@@ -173,7 +173,7 @@ func versionOf(version jsontext.Value) (float64, error) {
 	case absent(version):
 		return 0, errors.New("it has no version")
 	case version.Kind() != jsontext.KindNumber:
-		return 0, fmt.Errorf("version is not a number: %s", clip(string(version), 40))
+		return 0, fmt.Errorf("version is not a number but a %s", kinds[version.Kind()])
 	}
 	v, _ := strconv.ParseFloat(string(version), 64) // out of range is infinity, and none that is known
 	return v, nil

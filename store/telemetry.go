@@ -1,6 +1,9 @@
 package store
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // EventNameField is the field of a log line that makes it a telemetry event: its value is
 // the event's name. Azure Monitor's agents and exporters turn a log record with this
@@ -19,4 +22,16 @@ func PublicURL(url string) string {
 		return ""
 	}
 	return parts[1] + parts[2] + parts[3]
+}
+
+// ShownURL is [PublicURL] for a message to a person, who has to be told something: a text that
+// has no place for a secret as it is.
+func ShownURL(url string) string {
+	switch public := PublicURL(url); {
+	case public != "":
+		return public
+	case strings.ContainsAny(url, "@?#;\\"), strings.Contains(url, ":") && !strings.Contains(url, "://"):
+		return "(no web URL)"
+	}
+	return url
 }

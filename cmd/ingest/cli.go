@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -15,6 +17,7 @@ import (
 	"casdelius/cmd/internal/service"
 	"casdelius/ingest"
 	"casdelius/ingest/casapi"
+	"casdelius/store"
 	"casdelius/store/jetstream"
 )
 
@@ -38,10 +41,11 @@ type cli struct {
 }
 
 type casOptions struct {
-	DetailURLs   []string `name:"messaging-consumer-detail-urls" env:"MESSAGING_CONSUMER_DETAIL_URLS" placeholder:"URL,…" help:"Base URLs that details may be fetched from."`
-	TokenURI     string   `name:"oauth2-token-uri" env:"OAUTH2_TOKEN_URI" help:"Token endpoint; without one no token is sent."`
+	DetailURLs   []string `name:"messaging-consumer-detail-urls" env:"MESSAGING_CONSUMER_DETAIL_URLS" secret:"user" placeholder:"URL,…" help:"Base URLs that details may be fetched from."`
+	TokenURI     string   `name:"oauth2-token-uri" env:"OAUTH2_TOKEN_URI" secret:"user" help:"Token endpoint; without one no token is sent."`
 	ClientID     string   `name:"oauth2-client-id" env:"OAUTH2_CLIENT_ID" help:"Client of the CAS API."`
-	ClientSecret string   `name:"oauth2-client-secret" env:"OAUTH2_CLIENT_SECRET" help:"Its secret."`
+	SecretFile   string   `name:"oauth2-client-secret-file" env:"OAUTH2_CLIENT_SECRET_FILE" placeholder:"FILE" help:"File that holds the client's secret, in place of OAUTH2_CLIENT_SECRET."`
+	ClientSecret string   `name:"oauth2-client-secret" env:"OAUTH2_CLIENT_SECRET" secret:"all" help:"Its secret. By the environment alone."`
 }
 
 const description = `Moves CAS domain events from SQS into the log.
@@ -66,10 +70,23 @@ func (o *casOptions) given() bool { return len(o.DetailURLs) > 0 }
 
 // Faults names what is wrong with the options, if they are given.
 func (o *casOptions) Faults() error {
-	if !o.given() {
-		return nil
+	if err := o.readSecret(); err != nil || !o.given() {
+		return err
 	}
 	return o.config().Validate()
+}
+
+// readSecret takes the secret from its file, if there is one.
+func (o *casOptions) readSecret() error {
+	if o.SecretFile == "" {
+		return nil
+	}
+	secret, err := os.ReadFile(o.SecretFile)
+	if err != nil {
+		return fmt.Errorf("OAUTH2_CLIENT_SECRET_FILE: %w", err)
+	}
+	o.ClientSecret = strings.TrimSpace(string(secret))
+	return nil
 }
 
 func (o *casOptions) config() casapi.Config {
@@ -166,7 +183,7 @@ type noDetails struct{}
 
 func (noDetails) Fetch(_ context.Context, url string) ([]byte, error) {
 	return nil, &ingest.DetailError{Fault: ingest.URLForbidden, Err: fmt.Errorf(
-		"the detail at %s cannot be fetched: set MESSAGING_CONSUMER_DETAIL_URLS to the base URLs that are allowed", url)}
+		"the detail at %s cannot be fetched: set MESSAGING_CONSUMER_DETAIL_URLS to the base URLs that are allowed", store.ShownURL(url))}
 }
 
 // toolPauses are those of the commands that a person waits for.

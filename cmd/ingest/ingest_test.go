@@ -69,10 +69,18 @@ func setup(t *testing.T) *world {
 func (w *world) tool(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	args = append(args, "--nats-url", w.nats.URL(), "--stream-replicas=1", "--messaging-consumer-detail-urls", w.api.URL(), "--log-level=error",
-		"--oauth2-token-uri", w.api.TokenURL(), "--oauth2-client-id", casapitest.ClientID, "--oauth2-client-secret", casapitest.ClientSecret)
+		"--oauth2-token-uri", w.api.TokenURL(), "--oauth2-client-id", casapitest.ClientID, "--oauth2-client-secret-file", secretFile(t))
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// secretFile is one with the client's secret.
+func secretFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte(casapitest.ClientSecret+"\n"), 0o600))
+	return path
 }
 
 // program starts the service as a process of its own.
@@ -419,7 +427,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 	secrets := []string{"--messaging-consumer-queue=https://me:hidden@sqs/1/q", "--messaging-consumer-detail-urls=https://me:hidden@cas", "--oauth2-token-uri=https://me:hidden@auth", "--oauth2-client-secret=hidden", "--nats-url=http://me:hidden@nats"}
 	require.Equal(t, service.ExitError, run(t.Context(), secrets, &stdout, &stderr))
 	require.NotContains(t, stderr.String(), "hidden")
-	for _, variable := range []string{"MESSAGING_CONSUMER_QUEUE", "MESSAGING_CONSUMER_DETAIL_URLS", "OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "NATS_URL"} {
+	for _, variable := range []string{"MESSAGING_CONSUMER_QUEUE", "set MESSAGING_CONSUMER_DETAIL_URLS instead", "set OAUTH2_TOKEN_URI instead", "OAUTH2_CLIENT_ID", "set OAUTH2_CLIENT_SECRET instead", "set NATS_URL instead"} {
 		require.Contains(t, stderr.String(), variable)
 	}
 	stdout.Reset()

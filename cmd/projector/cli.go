@@ -16,7 +16,7 @@ type cli struct {
 	Log      command.Log    `embed:"" prefix:"log-"`
 	NATS     command.NATS   `embed:"" prefix:"nats-" group:"NATS"`
 	Stream   command.Stream `embed:"" prefix:"stream-" group:"NATS"`
-	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database."`
+	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" secret:"password" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database. With a password by the environment alone, or with passfile=FILE in place of it."`
 
 	Run         runCommand          `cmd:"" default:"withargs" help:"Run the service (the default)."`
 	Rebuild     rebuildCommand      `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`

@@ -141,7 +141,9 @@ func failover(t *testing.T) (w *world, standby *postgrestest.Cluster) {
 	require.NoError(t, err)
 	require.NoError(t, postgrestest.CreateDelius(ctx, conn))
 	require.NoError(t, conn.Close(ctx))
-	code, _, stderr := tool(t, "migrate", "--delius-database-url", making.URL("postgres"), "--nats-url", "nats://127.0.0.1:1")
+	url, err := making.WithFile(making.URL("postgres"))
+	require.NoError(t, err)
+	code, _, stderr := tool(t, "migrate", "--delius-database-url", url, "--nats-url", "nats://127.0.0.1:1")
 	require.Zero(t, code, stderr)
 	pool := openPool(t, making.URL("postgres"))
 	require.NoError(t, postgrestest.Delius{Pool: pool}.AddPeople(ctx, []postgrestest.Person{

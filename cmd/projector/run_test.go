@@ -201,7 +201,7 @@ func TestADatabaseThatIsNotSetUpIsNamedWithWhatToRun(t *testing.T) {
 			require.NotContains(t, stderr, config.Password)
 		}
 	}
-	code, _, stderr := tool(t, "conflicts", "--delius-database-url", "postgres://someone:secret@127.0.0.1:1/elsewhere")
+	code, _, stderr := tool(t, "conflicts", "--delius-database-url", "postgres://someone@127.0.0.1:1/elsewhere")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "database elsewhere at 127.0.0.1:1 (DELIUS_DATABASE_URL)")
 	require.NotContains(t, stderr, "secret")

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"casdelius/store"
 )
 
 // allowed are the base URLs under which details may be fetched.
@@ -32,7 +34,7 @@ func parseAllowed(urls []string) (allowed, error) {
 			err = fmt.Errorf("it has a query")
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS has %q: %w", redacted(s), err))
+			faults = append(faults, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS has %q: %w", store.ShownURL(s), err))
 			continue
 		}
 		list = append(list, baseOf(u))
@@ -41,14 +43,6 @@ func parseAllowed(urls []string) (allowed, error) {
 		return nil, fmt.Errorf("MESSAGING_CONSUMER_DETAIL_URLS is not set: give the base URLs that details may be fetched from, such as https://cas.example.com")
 	}
 	return list, errors.Join(faults...)
-}
-
-// redacted is a URL as a person wrote it but for its user, who may have a password.
-func redacted(s string) string {
-	if at := strings.LastIndex(s, "@"); at >= 0 {
-		return "…" + s[at:]
-	}
-	return s
 }
 
 func baseOf(u *url.URL) base {
@@ -90,7 +84,7 @@ func parse(s string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("it is no URL")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("its scheme %q is neither http nor https", u.Scheme)
+		return nil, fmt.Errorf("its scheme is neither http nor https")
 	case u.Hostname() == "" || u.Opaque != "":
 		return nil, fmt.Errorf("it has no host")
 	case u.User != nil:

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"casdelius/ingest"
+	"casdelius/store"
 	"casdelius/store/failpoint"
 )
 
@@ -93,7 +94,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Fetch(ctx context.Context, rawURL string) ([]byte, error) {
 	u, err := c.allowed.check(rawURL)
 	if err != nil {
-		return nil, fault(ingest.URLForbidden, "the detailUrl %q is not allowed: %w", rawURL, err)
+		return nil, fault(ingest.URLForbidden, "the detailUrl %q is not allowed: %w", store.ShownURL(rawURL), err)
 	}
 	t, err := c.token(ctx)
 	if err != nil {
@@ -118,13 +119,13 @@ func (c *Client) Fetch(ctx context.Context, rawURL string) ([]byte, error) {
 	case status == http.StatusOK:
 		return body, nil
 	case status == http.StatusNotFound:
-		return nil, fault(ingest.DetailNotFound, "the detail at %s is not there: 404", rawURL)
+		return nil, fault(ingest.DetailNotFound, "the detail at %s is not there: 404", store.ShownURL(rawURL))
 	case status == http.StatusTooManyRequests, status >= 500:
-		return nil, fault(ingest.DetailUnavailable, "the detail at %s: the CAS API answered %d", rawURL, status)
+		return nil, fault(ingest.DetailUnavailable, "the detail at %s: the CAS API answered %d", store.ShownURL(rawURL), status)
 	case status >= 300 && status < 400:
-		return nil, fault(ingest.DetailRefused, "the detail at %s: the CAS API answered %d, and redirects are not followed", rawURL, status)
+		return nil, fault(ingest.DetailRefused, "the detail at %s: the CAS API answered %d, and redirects are not followed", store.ShownURL(rawURL), status)
 	}
-	return nil, fault(ingest.DetailRefused, "the detail at %s: the CAS API answered %d", rawURL, status)
+	return nil, fault(ingest.DetailRefused, "the detail at %s: the CAS API answered %d", store.ShownURL(rawURL), status)
 }
 
 // token is the token to send, nil for none.
@@ -141,7 +142,7 @@ func (c *Client) get(ctx context.Context, u *url.URL, t *token) (body []byte, st
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
-		return nil, 0, fault(ingest.URLForbidden, "the detailUrl %q cannot be requested: %w", u, err)
+		return nil, 0, fault(ingest.URLForbidden, "the detailUrl %q cannot be requested", store.ShownURL(u.String()))
 	}
 	req.Header.Set("Accept", "application/json")
 	if t != nil {
@@ -167,7 +168,7 @@ func (c *Client) get(ctx context.Context, u *url.URL, t *token) (body []byte, st
 	case err != nil:
 		return nil, 0, c.unanswered(ctx, u, err)
 	case resp.ContentLength > maxBody || len(body) > maxBody:
-		err := fmt.Errorf("the detail at %s has more than %d bytes", u, maxBody)
+		err := fmt.Errorf("the detail at %s has more than %d bytes", store.ShownURL(u.String()), maxBody)
 		return nil, 0, &ingest.DetailError{Fault: ingest.DetailTooLarge, Err: err, Answer: body[:beginning]}
 	}
 	return body, resp.StatusCode, nil
@@ -187,17 +188,18 @@ func readAll(r io.Reader, length int64) ([]byte, error) {
 // unanswered is a request that got no whole answer: the API's doing, unless the caller
 // gave up.
 func (c *Client) unanswered(ctx context.Context, u *url.URL, err error) error {
+	shown := store.ShownURL(u.String())
 	if ctx.Err() != nil {
-		return fmt.Errorf("fetch the detail at %s: %w", u, ctx.Err())
+		return fmt.Errorf("fetch the detail at %s: %w", shown, ctx.Err())
 	}
 	var cause *url.Error
 	if errors.As(err, &cause) {
 		if cause.Timeout() {
-			return fault(ingest.DetailUnavailable, "the detail at %s: no answer within %s", u, c.timeout)
+			return fault(ingest.DetailUnavailable, "the detail at %s: no answer within %s", shown, c.timeout)
 		}
 		err = cause.Err
 	}
-	return fault(ingest.DetailUnavailable, "the detail at %s: %w", u, err)
+	return fault(ingest.DetailUnavailable, "the detail at %s: %w", shown, err)
 }
 
 func fault(f ingest.DetailFault, format string, args ...any) error {

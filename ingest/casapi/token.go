@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"casdelius/ingest"
+	"casdelius/store"
 )
 
 // tokens keeps one token for all. The library fetches tokens well but cannot be told
@@ -41,7 +42,7 @@ func (c Config) validToken() error {
 	}
 	var faults []error
 	if u, err := url.Parse(c.TokenURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		faults = append(faults, fmt.Errorf("OAUTH2_TOKEN_URI is %q: want a plain http or https URL without a user", redacted(c.TokenURL)))
+		faults = append(faults, fmt.Errorf("OAUTH2_TOKEN_URI is %q: want a plain http or https URL without a user", store.ShownURL(c.TokenURL)))
 	}
 	for _, v := range []struct{ name, value string }{{"OAUTH2_CLIENT_ID", c.ClientID}, {"OAUTH2_CLIENT_SECRET", c.ClientSecret}} {
 		if v.value == "" {
@@ -116,7 +117,7 @@ func (t *tokens) fetch(ctx context.Context) (*token, error) {
 	started := time.Now()
 	raw, err := t.credentials.Token(ctx)
 	if err != nil {
-		return nil, fault(ingest.TokenUnavailable, "fetch a token from %s: %w", t.credentials.TokenURL, cause(err))
+		return nil, fault(ingest.TokenUnavailable, "fetch a token from %s: %w", store.ShownURL(t.credentials.TokenURL), cause(err))
 	}
 	fresh := &token{Token: raw}
 	if !raw.Expiry.IsZero() {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Config says where the log is and what is asked of it. The zero value of every field
@@ -96,7 +98,7 @@ func validURLs(variable, list string, schemes ...string) error {
 			return fmt.Errorf("%s is not a list of URLs: want %s://host:port", variable, schemes[0])
 		}
 		if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
-			return fmt.Errorf("%s holds %q: want %s://host:port", variable, u.Redacted(), schemes[0])
+			return fmt.Errorf("%s holds %q: want %s://host:port", variable, withoutUser(u), schemes[0])
 		}
 	}
 	return nil
@@ -107,10 +109,26 @@ func (c Config) servers() string {
 	list := split(c.URL)
 	for i, text := range list {
 		if u, err := url.Parse(text); err == nil {
-			list[i] = u.Redacted()
+			list[i] = withoutUser(u)
 		}
 	}
 	return strings.Join(list, ", ")
+}
+
+// withoutUser is a URL for a message. Where there is no password the user is a token.
+func withoutUser(u *url.URL) string {
+	shown := *u
+	shown.User, shown.RawQuery, shown.Fragment = nil, "", ""
+	return shown.String()
+}
+
+// server is the server that the connection leads to, for a message.
+func server(conn *nats.Conn) string {
+	u, err := url.Parse(conn.ConnectedUrl())
+	if err != nil {
+		return "NATS_URL"
+	}
+	return withoutUser(u)
 }
 
 // split takes a comma-separated list apart; an empty list has one empty part.

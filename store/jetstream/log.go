@@ -120,7 +120,7 @@ func dial(ctx context.Context, cfg Config, logger *slog.Logger) (*nats.Conn, err
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
-			logger.Info("reconnected to NATS", "server", conn.ConnectedUrlRedacted())
+			logger.Info("reconnected to NATS", "server", server(conn))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			logger.Warn("NATS reports an error", "error", err)

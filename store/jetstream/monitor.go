@@ -82,13 +82,16 @@ func readSettings(ctx context.Context, base string) (*settings, error) {
 	}
 	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
 	response, err := client.Do(request)
+	if cause, ok := errors.AsType[*url.Error](err); ok {
+		return nil, fmt.Errorf("%s: %w", withoutUser(request.URL), cause.Err) // its own text has the user
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
 	var answer settings
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s, which is no monitoring port's answer", request.URL.Redacted(), response.Status)
+		return nil, fmt.Errorf("%s answers %s, which is no monitoring port's answer", withoutUser(request.URL), response.Status)
 	}
 	return &answer, nil
 }
@@ -96,7 +99,7 @@ func readSettings(ctx context.Context, base string) (*settings, error) {
 func hostOf(base string) string {
 	u, err := url.Parse(base)
 	if err != nil {
-		return base
+		return "NATS_MONITOR_URL"
 	}
 	return u.Host
 }

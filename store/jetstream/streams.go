@@ -40,7 +40,7 @@ func (l *Log) Ensure(ctx context.Context) error {
 // inspect reads everything that has to be so; stream gives each of the two streams.
 func (l *Log) inspect(ctx context.Context, stream func(context.Context, js.StreamConfig) (js.Stream, error)) *findings {
 	var found findings
-	of := "the NATS server at " + l.conn.ConnectedUrlRedacted()
+	of := "the NATS server at " + server(l.conn)
 	v := l.conn.ConnectedServerVersion()
 	if v == "" {
 		found.fail(l.disconnected())
@@ -125,7 +125,7 @@ func (l *Log) notMade(want js.StreamConfig, err error) error {
 	}
 	switch answer.APIError().ErrorCode {
 	case codeNotClustered:
-		return &SettingsError{"the NATS server at " + l.conn.ConnectedUrlRedacted(), []Difference{{
+		return &SettingsError{"the NATS server at " + server(l.conn), []Difference{{
 			Setting: "STREAM_REPLICAS", Have: fmt.Sprintf("%d, but no cluster", want.Replicas),
 			Want: "1, or a cluster behind NATS_URL", Do: "the server says: " + answer.APIError().Description,
 		}}}

@@ -271,7 +271,7 @@ func TestConfigNamesTheFieldThatIsWrong(t *testing.T) {
 	for want, c := range map[string]jetstream.Config{
 		`NATS_URL holds ""`:                       {},
 		`NATS_URL holds "http://x:1"`:             {URL: "http://x:1"},
-		`NATS_URL holds "nope://u:xxxxx@x"`:       {URL: "nats://a, nope://u:secret@x"},
+		`NATS_URL holds "nope://x"`:               {URL: "nats://a, nope://u:secret@x"},
 		`NATS_MONITOR_URL holds "nats://x"`:       {URL: "nats://x", MonitorURL: "nats://x"},
 		`STREAM_REPLICAS is 2`:                    {URL: "nats://x", Replicas: 2},
 		`STREAM_MAX_BYTES is -1`:                  {URL: "nats://x", MaxBytes: -1},

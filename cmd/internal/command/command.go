@@ -36,11 +36,11 @@ func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
 
 // NATS are the options of the connection to the log.
 type NATS struct {
-	URL        string `name:"url" env:"NATS_URL" default:"nats://127.0.0.1:4222" help:"Servers, comma-separated."`
+	URL        string `name:"url" env:"NATS_URL" secret:"user" default:"nats://127.0.0.1:4222" help:"Servers, comma-separated."`
 	Creds      string `env:"NATS_CREDS" help:"Credentials file."`
 	CA         string `name:"ca" env:"NATS_CA" help:"Certificate authorities to trust, a PEM file."`
 	Inbox      string `name:"inbox-prefix" env:"NATS_INBOX_PREFIX" default:"_INBOX" help:"Beginning of the subjects that answers come to: _INBOX_ and the role, where the roles of deploy/nats are used."`
-	MonitorURL string `name:"monitor-url" env:"NATS_MONITOR_URL" help:"Monitoring ports, comma-separated: with them it is checked that the servers wait for the disk (sync_interval: always) before they acknowledge."`
+	MonitorURL string `name:"monitor-url" env:"NATS_MONITOR_URL" secret:"user" help:"Monitoring ports, comma-separated: with them it is checked that the servers wait for the disk (sync_interval: always) before they acknowledge."`
 }
 
 // Stream are the options of streams that are made.
@@ -163,7 +163,7 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, name)
 		return service.ExitError
 	}
-	if err := faults(command); err != nil {
+	if err := errors.Join(exposed(command), faults(command)); err != nil {
 		fmt.Fprintf(stderr, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "))
 		return service.ExitError
 	}

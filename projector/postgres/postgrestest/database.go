@@ -83,7 +83,10 @@ func New(tb testing.TB) Database {
 	owner := s.cluster.URL(name)
 	projectors := owner
 	if s.granted {
-		projectors = AsRole(owner)
+		var err error
+		if projectors, err = s.cluster.WithFile(AsRole(owner)); err != nil {
+			tb.Fatalf("write the file of the password: %v", err)
+		}
 	}
 	return Database{Delius: Delius{Pool: openPool(tb, owner)}, URL: projectors, Projector: openPool(tb, projectors), Owner: owner}
 }

@@ -103,7 +103,10 @@ func poolerSettings(database string, forgives bool, port int) (settings, through
 	if err != nil {
 		return "", "", err
 	}
-	password, _ := address.User.Password()
+	password, err := passwordOf(address)
+	if err != nil {
+		return "", "", err
+	}
 	settings = fmt.Sprintf(`[databases]
 behind = host=%s port=%s dbname=%s user=%s password=%s
 [pgbouncer]

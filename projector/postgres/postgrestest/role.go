@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,6 +26,33 @@ func AsRole(database string) string {
 	password, _ := address.User.Password()
 	address.User = url.UserPassword(Role, password)
 	return address.String()
+}
+
+// WithFile is the URL of a database of a cluster with a file in place of the password, as a
+// command line may have it.
+func (c *Cluster) WithFile(database string) (string, error) {
+	address, err := url.Parse(database)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(c.home.path, "passfile")
+	if err := os.WriteFile(file, []byte("*:*:*:*:"+c.password+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	address.User = url.User(address.User.Username())
+	query := address.Query()
+	query.Set("passfile", file)
+	address.RawQuery = query.Encode()
+	return address.String(), nil
+}
+
+// passwordOf is the password of a URL of a database, or of the file that it names.
+func passwordOf(database *url.URL) (string, error) {
+	if password, given := database.User.Password(); given {
+		return password, nil
+	}
+	line, err := os.ReadFile(database.Query().Get("passfile"))
+	return strings.TrimSpace(strings.TrimPrefix(string(line), "*:*:*:*:")), err
 }
 
 // Granted makes the role where it is not there yet, gives it what the statements grant that are
