@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
+	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/console"
 	"casdelius/projector/postgres/postgrestest"
 )
@@ -132,8 +134,8 @@ func TestAParkedContactHealsWhileOneLooks(t *testing.T) {
 	b.picture("parked")
 	_, err := w.delius.AddStaff(ctx, "N50X999", "N50HPT")
 	require.NoError(t, err)
-	_, err = w.db.RetryParked(ctx, everyone, "", w.now)
-	require.NoError(t, err)
+	order := projector.Order{Entry: audit.Entry{Who: "somebody", What: audit.Retried}}
+	require.NoError(t, w.db.RetryParked(ctx, everyone, "", &order))
 	w.retry()
 	b.shows("Bad detail")
 	b.hides("Staff not found")
