@@ -283,8 +283,8 @@ func TestTheAuditIsAddedToOnly(t *testing.T) {
 	require.Len(t, list, 1)
 }
 
-// The broken variants: a restore that moves what was applied, so that the next look writes the
-// events' value, and one that leaves what follows from it to the next look.
+// The broken variant moves what was applied as well, so that the next look writes the events' value
+// as if it were news.
 func TestRestoredValuesSurviveDuplicatesShufflesAndARebuild(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)

@@ -94,7 +94,7 @@ func (f *Failing) Retry(ctx context.Context, t pgx.Tx, referrals []store.Referra
 		), due as (
 			insert into projection.due (referral) select referral from locked order by 1
 		)
-		update projection.failing f set next_try = least(next_try, since) from locked l where f.referral = l.referral`, referrals)
+		update projection.failing f set next_try = least(next_try, since, now()) from locked l where f.referral = l.referral`, referrals)
 	if err != nil {
 		return 0, fmt.Errorf("making who fails be tried again: %w", tx.Translate(err))
 	}

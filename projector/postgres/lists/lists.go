@@ -150,7 +150,7 @@ func (l *Lists) RetryParked(ctx context.Context, who projector.Selection, cause 
 				where retry_at is not null and `+sqlParked+`
 				order by 1, 2, 3, 4 for update skip locked
 			)
-			update projection.parked p set retry_at = least(retry_at, since)
+			update projection.parked p set retry_at = least(retry_at, since, now())
 			from locked l where (p.referral, p.urn, p.address, p.event) = (l.referral, l.urn, l.address, l.event)`,
 			referrals, string(cause))
 		if err != nil {
