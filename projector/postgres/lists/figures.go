@@ -43,7 +43,7 @@ func (l *Lists) Figures(ctx context.Context) (*inspect.Figures, error) {
 	var text []byte
 	err := l.DB.Pool.QueryRow(ctx, "select figures from projection.figure order by at desc limit 1").Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	var f inspect.Figures
 	if err == nil {

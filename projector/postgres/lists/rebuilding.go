@@ -25,7 +25,7 @@ func (l *Lists) Rebuilding(ctx context.Context) (*inspect.Rebuilding, error) {
 		select worker, started, since, lease_end > now(), paused_by, phase, done, total, rate, phase_since, phase_from, reached, tally from projection.rebuild`).
 		Scan(&r.By, &r.Started, &r.Since, &r.Running, &r.PausedBy, &r.Phase, &r.Done, &r.Total, &r.Limit, &since, &from, &reached, &tally)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	var of projector.Tally
 	if err == nil {

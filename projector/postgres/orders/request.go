@@ -63,7 +63,7 @@ func (o *Orders) take(ctx context.Context, which, holder string, lease time.Dura
 		where id = `+which+` returning `+sqlRequest, holder, lease, arg))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil //nolint:nilnil // none is to be had
+		return nil, nil // none is to be had
 	case err == nil:
 		err = t.Commit(ctx)
 	}
@@ -125,7 +125,7 @@ func (o *Orders) End(ctx context.Context, id uuid.UUID, holder string, end reque
 func (o *Orders) Request(ctx context.Context, id uuid.UUID) (*requests.Request, error) {
 	r, err := scan(o.DB.Pool.QueryRow(ctx, "select "+sqlRequest+" from projection.request where id = $1", [16]byte(id)))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a request: %w", tx.Translate(err))
