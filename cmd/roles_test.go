@@ -66,7 +66,7 @@ var forbidden = func() map[string][]string {
 		return all
 	}
 	return map[string][]string{
-		natstest.Ingest:        join(streams, readingEvents, asking),
+		natstest.Ingest:        join(streams, []string{"$JS.API.DIRECT.GET.CAS_REJECTED", "$JS.API.CONSUMER.DURABLE.CREATE.CAS_REJECTED.x", "$JS.ACK.CAS_REJECTED.x.1.1.1.1.0"}, readingEvents, asking),
 		natstest.Projector:     join(streams, reading, storing),
 		natstest.Operator:      join(streams, asking, []string{"$JS.API.CONSUMER.MSG.NEXT.CAS_EVENTS.delius", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
 		natstest.Administrator: join(storing, asking, []string{"elsewhere", "$SYS.REQ.SERVER.PING", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
@@ -81,7 +81,7 @@ func unguarded(t *testing.T, server *natstest.Server, role string) (may []string
 	conn, err := nats.Connect(server.URLAs(role), nats.CustomInboxPrefix(natstest.InboxOf(role)), nats.ErrorHandler(denied.note))
 	require.NoError(t, err)
 	defer conn.Close()
-	listening := []string{"cas.events.>", "cas.rejected.>", "cas.ask.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>", ">", "$SYS.>"}
+	listening := []string{"cas.ask.rejected", "cas.events.>", "cas.rejected.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>", ">", "$SYS.>"}
 	for _, other := range []string{natstest.Ingest, natstest.Projector, natstest.Operator, natstest.Administrator} {
 		if other != role {
 			listening = append(listening, natstest.InboxOf(other)+".>")
