@@ -29,6 +29,7 @@ type cli struct {
 	Parked      parkedCommands      `cmd:"" help:"List or retry what is parked."`
 	Conflicts   conflictsCommands   `cmd:"" help:"List values that people had set and events have replaced; restore one, or mark it as reviewed."`
 	Notices     noticesCommand      `cmd:"" help:"List which address rows others are still to be told of, and what they were told of a person."`
+	Console     consoleCommand      `cmd:"" help:"Serve the operator's console: pages about all of this."`
 	Audit       auditCommand        `cmd:"" help:"List who did what, and who looked at whom in the console."`
 	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
 }
@@ -57,7 +58,7 @@ Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 // Faults names what is wrong with the options that all commands have.
 func (c *cli) Faults() error {
 	var database error
-	if c.Database == "" && c.Grants.Role == "" { // which needs none
+	if c.Database == "" && c.Grants.Role == "" && c.Console.Reader == "" { // which need none
 		database = errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
 	}
 	return errors.Join(database, c.Log.Faults(), c.NATS.Faults(c.Stream))
@@ -75,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	return command.Main(ctx, "projector", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
 		logs := stderr
-		if k.Command() == "run" {
+		if k.Command() == "run" || k.Command() == "console" {
 			logs = stdout
 		}
 		logger, err := c.Log.Logger(logs)

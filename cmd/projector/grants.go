@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"casdelius/projector/postgres"
 )
 
 type grantsCommand struct {
-	Role string `required:"" placeholder:"ROLE" help:"The role that the projector connects as. It has to exist."`
+	Role string `required:"" placeholder:"ROLE" help:"The role that the projector, or the console, connects as. It has to exist."`
+	For  string `enum:"projector,console,console-writer" default:"projector" help:"Whose role it is: projector, console (which may only read) or console-writer (which may only add sessions, requests and entries of the audit)."`
 }
 
 // Help implements kong.HelpProvider.
@@ -16,7 +20,8 @@ func (grantsCommand) Help() string {
 
 Examples:
   projector grants --role projector | psql postgres://owner@host/delius
-  projector grants --role projector > grants.sql`
+  projector grants --role projector > grants.sql
+  projector grants --role console --for console | psql postgres://owner@host/delius`
 }
 
 // Faults names what is wrong with the options.
@@ -29,6 +34,15 @@ func (c *grantsCommand) Faults() error {
 
 // Run prints the statements.
 func (c *grantsCommand) Run(s *session) error {
+	quoted := pgx.Identifier{c.Role}.Sanitize()
+	switch c.For {
+	case "console":
+		fmt.Fprintln(s.stdout, strings.Join(postgres.ConsoleGrants(quoted), "\n"))
+		return nil
+	case "console-writer":
+		fmt.Fprintln(s.stdout, strings.Join(postgres.ConsoleWriterGrants(quoted), "\n"))
+		return nil
+	}
 	statements, err := postgres.Grants(c.Role)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type runCommand struct {
 	Projectors  int      `default:"2" help:"How many projectors run at once."`
 	Dir         string   `placeholder:"FOLDER" help:"Folder for streams, database and log, which is kept. By default a temporary one."`
 	HTTPAddress string   `name:"http-address" default:"127.0.0.1:0" help:"Where health and metrics are served; port 0 is a free one."`
+	Console     string   `name:"console-address" default:"127.0.0.1:0" help:"Where the console is served, for this machine alone; port 0 is a free one."`
 
 	// meddle, in a test, changes Delius between the last projection and the comparison.
 	meddle func(context.Context, *system) error
@@ -72,7 +73,7 @@ func (c *runCommand) tell(ctx context.Context, t terminal) (err error) {
 	view := newView(t)
 	defer view.close()
 	fmt.Fprintf(t.stdout, "sandbox: %d people, seed %d; starting NATS, PostgreSQL, SQS, SNS and the CAS API\n", c.People, seed)
-	s, err := start(ctx, parts{dir: c.Dir, httpAddress: c.HTTPAddress, logs: view.logs()})
+	s, err := start(ctx, parts{dir: c.Dir, httpAddress: c.HTTPAddress, console: c.Console, logs: view.logs()})
 	if err != nil {
 		return err
 	}
@@ -134,6 +135,7 @@ func (c *runCommand) judge(ctx context.Context, st *stage, end snapshot, view vi
 func (s *system) howToJoin() string {
 	aws := fmt.Sprintf("AWS_REGION=%s AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox", sqstest.Region)
 	return fmt.Sprintf(`
+The console: %[12]s
 To look inside while it runs:
   psql '%[1]s'
   nats -s %[2]s --inbox-prefix=_INBOX_administrator stream ls
@@ -144,5 +146,5 @@ For the projector's other commands:
   export DELIUS_DATABASE_URL='%[10]s' NATS_URL=%[11]s NATS_INBOX_PREFIX=_INBOX_operator NATS_MONITOR_URL=%[9]s STREAM_REPLICAS=1
 
 `, s.database, s.nats.URLAs(natstest.Administrator), aws, s.sqs.URL(), sqstest.Account, queueName, "http://"+s.health.Address(), s.logFile.Name(), s.nats.MonitorURL(),
-		postgrestest.AsRole(s.database), s.nats.URLAs(natstest.Operator))
+		postgrestest.AsRole(s.database), s.nats.URLAs(natstest.Operator), "http://"+s.console.Address())
 }

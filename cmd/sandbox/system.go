@@ -43,6 +43,7 @@ type system struct {
 	inbox    *postgres.Database
 	log      *jetstream.Log
 	health   *service.Endpoints
+	console  *service.Endpoints
 	registry *prometheus.Registry
 
 	closers []func() error
@@ -52,6 +53,7 @@ type system struct {
 type parts struct {
 	dir         string // "" is a temporary folder
 	httpAddress string
+	console     string       // its address
 	logs        slog.Handler // of what somebody should see at once
 }
 
@@ -64,7 +66,7 @@ func start(ctx context.Context, p parts) (_ *system, err error) {
 		}
 	}()
 	for _, one := range []func(context.Context, parts) error{
-		s.openDir, s.startCAS, s.startSQS, s.startSNS, s.startNATS, s.startPostgreSQL, s.prepareDelius, s.serveHealth,
+		s.openDir, s.startCAS, s.startSQS, s.startSNS, s.startNATS, s.startPostgreSQL, s.prepareDelius, s.serveHealth, s.serveConsole,
 	} {
 		if err := one(ctx, p); err != nil {
 			return nil, err

@@ -14,17 +14,24 @@ import (
 	"time"
 
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/inspect"
+	"casdelius/projector/requests"
 	"casdelius/store"
 )
 
 // Ports are what the console asks.
 type Ports struct {
-	Histories Histories
-	People    People
-	Lists     Lists
-	Journal   Journal  // nil: views stand in the log alone
-	Sessions  Sessions // needed by a sign-in
+	Histories     Histories
+	People        People
+	Waiting       Waiting
+	Conflicts     Conflicts
+	Progress      Progress
+	Verifications Verifications
+	Rejections    Rejections
+	Requests      Requests
+	Writer        Writer   // nil: views stand in the log alone, and nothing can be asked for
+	Sessions      Sessions // needed by a sign-in
 }
 
 // Config says how the console works. A zero duration is its default.
@@ -75,11 +82,24 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.
 
 func (c *Console) route() {
 	c.mux.Handle("GET /static/", cached(http.FileServerFS(static)))
+	c.page("GET /{$}", View, c.home)
 	c.page("GET /find", View, c.find)
 	c.page("GET /person/{crn}", View, c.person)
 	c.page("GET /person/{crn}/row", View, c.row)
 	c.page("GET /referral/{referral}", View, c.referral)
+	c.page("GET /plan", View, c.plan)
+	c.page("GET /drift", View, c.drift)
 	c.page("GET /parked", View, c.parked)
+	c.page("GET /conflicts", View, c.conflicts)
+	c.page("GET /conflicts/{number}", View, c.conflict)
+	c.page("GET /rejected", View, c.rejected)
+	c.page("GET /rejected/{sequence}", View, c.rejection)
+	c.page("GET /rebuild", View, c.rebuild)
+	c.page("GET /notices", View, c.notices)
+	c.page("GET /requests", View, c.requests)
+	c.page("GET /requests/{id}", View, c.request)
+	c.page("GET /ask", Operate, c.ask)
+	c.page("POST /ask", Operate, c.asked)
 	c.page("GET /accessibility", View, func(*http.Request, *User) (*page, error) {
 		return &page{name: "accessibility", title: "Accessibility"}, nil
 	})
@@ -242,10 +262,9 @@ func (c *Console) look(r *http.Request, u *User, needs Role, look looker) (*page
 	if p.person == "" {
 		return p, nil
 	}
-	seen := Seen{By: u.Name, CRN: p.person, Page: r.URL.Path, At: c.config.Now()}
-	c.config.Logger.InfoContext(r.Context(), "a person was looked at", "user", seen.By, "crn", seen.CRN, "page", seen.Page)
-	if c.ports.Journal != nil {
-		err = c.ports.Journal.Record(r.Context(), seen)
+	c.config.Logger.InfoContext(r.Context(), "a person was looked at", "user", u.Name, "crn", p.person, "page", r.URL.Path)
+	if c.ports.Writer != nil {
+		err = c.ports.Writer.Record(r.Context(), audit.Entry{Who: u.Name, What: audit.Viewed, CRN: p.person}.With(map[string]any{"page": r.URL.Path}))
 	}
 	return p, err
 }
@@ -253,12 +272,17 @@ func (c *Console) look(r *http.Request, u *User, needs Role, look looker) (*page
 // fail answers with what went wrong. What is not a mistake of whoever asks stands in the log.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, u *User, err error) {
 	var p *problem
+	var refusal *requests.Refusal
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, inspect.ErrNoHistory):
 		p = &problem{http.StatusNotFound, "No events", "No event in the inbox is of that person or referral. CAS may not have raised one, or it is not stored yet."}
 	case errors.Is(err, context.Canceled):
 		return
+	case errors.Is(err, ErrNoRejection):
+		p = &problem{http.StatusNotFound, "Not found", "No rejected message has that sequence."}
+	case errors.As(err, &refusal):
+		p = &problem{http.StatusConflict, "That cannot be done", refusal.Error() + "."}
 	case errors.Is(err, projector.ErrRetry):
 		p = &problem{http.StatusServiceUnavailable, "Delius's database does not answer", "The page could not be read. Try again in a moment; the console's log has the error."}
 	default:

@@ -53,11 +53,11 @@ func (c *Console) parked(r *http.Request, u *User) (*page, error) {
 	if cause != "" && !slices.Contains(inspect.Causes(), cause) {
 		return nil, badRequest("%q is no cause of parking.", cause)
 	}
-	list, err := c.ports.Lists.Parked(r.Context(), projector.Selection{}, cause)
+	list, err := c.ports.Waiting.Parked(r.Context(), projector.Selection{}, cause)
 	if err != nil {
 		return nil, err
 	}
-	hidden, err := c.hidden(r, u, list, func(p inspect.Parked) store.CRN { return p.Owner.CRN })
+	hidden, err := hidden(c, r, u, list, func(p inspect.Parked) store.CRN { return p.Owner.CRN })
 	if err != nil {
 		return nil, err
 	}
@@ -69,18 +69,6 @@ func (c *Console) parked(r *http.Request, u *User) (*page, error) {
 		}
 	}
 	return &page{name: "parked", title: "Parked", live: true, data: is}, nil
-}
-
-// hidden are the people of a list whose cases the user may not see.
-func (c *Console) hidden(r *http.Request, u *User, list []inspect.Parked, of func(inspect.Parked) store.CRN) (map[store.CRN]bool, error) {
-	if u.May(Restricted) {
-		return nil, nil
-	}
-	crns := make([]store.CRN, len(list))
-	for i, one := range list {
-		crns[i] = of(one)
-	}
-	return c.ports.People.Restricted(r.Context(), crns)
 }
 
 // groupsOf are what each remedy frees, the most people first.

@@ -36,14 +36,19 @@ type entry struct {
 
 // entries lead to the pages that are not about one person, from any of them.
 func entries(path string) []entry {
-	all := []entry{{Address: "/parked", Name: "Parked"}}
+	all := []entry{
+		{Address: "/", Name: "Home"}, {Address: "/parked", Name: "Parked"}, {Address: "/conflicts", Name: "Conflicts"}, {Address: "/drift", Name: "Drift"},
+		{Address: "/plan", Name: "Plan"}, {Address: "/rejected", Name: "Rejected"}, {Address: "/rebuild", Name: "Rebuild"}, {Address: "/notices", Name: "Notices"},
+		{Address: "/requests", Name: "Requests"},
+	}
 	for i := range all {
 		all[i].Here = all[i].Address == path
 	}
 	return all
 }
 
-var pages = parse("person", "row", "parked", "accessibility", "problem", "signed-out")
+var pages = parse("home", "person", "row", "plan", "drift", "parked", "conflicts", "conflict", "rejected", "rejection", "rebuild", "notices",
+	"requests", "request", "ask", "accessibility", "problem", "signed-out")
 
 // parse makes a template of each page within the layout.
 func parse(names ...string) map[string]*template.Template {
@@ -51,7 +56,8 @@ func parse(names ...string) map[string]*template.Template {
 		"london": london, "rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"count": count, "lines": func(s string) []string { return strings.Split(s, "\n") },
 		"short": short, "has": strings.HasPrefix, "words": words,
-		"date": func(t time.Time) string { return t.In(store.London()).Format("2 Jan 2006") },
+		"date":    func(t time.Time) string { return t.In(store.London()).Format("2 Jan 2006") },
+		"lasting": lasting, "since": func(now, t time.Time) string { return lasting(now.Sub(t).Seconds()) },
 		"json": func(v any) (string, error) {
 			text, err := json.Marshal(v)
 			return string(text), err
@@ -121,4 +127,18 @@ func short(id string) string {
 func words(code any) string {
 	text := strings.ReplaceAll(fmt.Sprint(code), "-", " ")
 	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
+}
+
+// lasting is how long something takes or took, in its two largest units.
+func lasting(seconds float64) string {
+	n := int(max(0, seconds))
+	switch days, hours, minutes := n/86400, n/3600%24, n/60%60; {
+	case days > 0:
+		return count(days, "day") + " " + count(hours, "hour")
+	case hours > 0:
+		return count(hours, "hour") + " " + count(minutes, "minute")
+	case minutes > 0:
+		return count(minutes, "minute") + " " + count(n%60, "second")
+	}
+	return count(n, "second")
 }

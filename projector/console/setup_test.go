@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,10 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector"
+	"casdelius/projector/audit"
 	"casdelius/projector/console"
 	"casdelius/projector/postgres"
-	"casdelius/projector/postgres/pages"
+	"casdelius/projector/postgres/orders"
 	"casdelius/projector/postgres/postgrestest"
+	"casdelius/projector/requests"
 	"casdelius/store"
 )
 
@@ -48,12 +53,12 @@ type world struct {
 	delius    postgrestest.Database
 	db        *postgres.Database
 	projector *projector.Projector
-	now       time.Time
+	clock     atomic.Int64 // in microseconds
 	sequence  uint64
 
-	seen   journal
-	server *httptest.Server
-	url    string
+	rejections rejections
+	server     *httptest.Server
+	url        string
 }
 
 // options of a world.
@@ -65,9 +70,9 @@ type options struct {
 
 func setup(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, delius: postgrestest.New(t), now: o.now}
-	if o.now.IsZero() {
-		w.now = moment("2024-06-01T09:00:00Z")
+	w := &world{t: t, delius: postgrestest.New(t)}
+	if w.set(o.now); o.now.IsZero() {
+		w.set(moment("2024-06-01T09:00:00Z"))
 	}
 	manager := postgrestest.Officer{Provider: "N03", Team: "N03T01", Staff: "N03A001"}
 	require.NoError(t, w.delius.AddPeople(ctx, []postgrestest.Person{
@@ -76,17 +81,15 @@ func setup(t *testing.T, o options) *world {
 	var err error
 	w.db, err = postgres.New(ctx, w.delius.Pool, postgres.Config{})
 	require.NoError(t, err)
-	w.projector, err = projector.New(nil, w.db.Ports(), projector.Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
+	w.projector, err = projector.New(nil, w.db.Ports(), projector.Config{Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	o.config.Now = func() time.Time { return w.now }
+	o.config.Now = w.now
 	w.server = httptest.NewUnstartedServer(nil)
 	if o.signIn != nil {
 		o.config.SignIn = &console.SignIn{URL: "https://" + w.server.Listener.Addr().String()}
 		o.signIn(o.config.SignIn)
 	}
-	w.server.Config.Handler = console.New(console.Ports{
-		Histories: w.db, People: w.db.Pages, Lists: w.db, Journal: &w.seen, Sessions: &pages.Sessions{Read: w.db.Pages.DB, Write: w.db.Pages.DB},
-	}, o.config)
+	w.server.Config.Handler = console.New(w.ports(), o.config)
 	if o.signIn != nil {
 		w.server.StartTLS()
 	} else {
@@ -97,16 +100,73 @@ func setup(t *testing.T, o options) *world {
 	return w
 }
 
-// journal keeps who was seen, in a test.
-type journal struct {
-	seen []console.Seen
-	err  error
+// ports are those of a console whose roles in the database may do what they need, and no more.
+func (w *world) ports() console.Ports {
+	w.t.Helper()
+	name := strings.TrimPrefix(w.delius.Pool.Config().ConnConfig.Database, "test_")
+	open := func(role string, grants func(string) []string) *pgxpool.Pool {
+		url, err := postgrestest.AddRole(ctx, w.delius.URL, role+name, grants(role+name))
+		require.NoError(w.t, err)
+		config, err := pgxpool.ParseConfig(url)
+		require.NoError(w.t, err)
+		pool, err := postgres.Connect(ctx, config)
+		require.NoError(w.t, err)
+		w.t.Cleanup(pool.Close)
+		return pool
+	}
+	reader, writer := open("reader", postgres.ConsoleGrants), open("writer", postgres.ConsoleWriterGrants)
+	db, err := postgres.New(ctx, reader, postgres.Config{})
+	require.NoError(w.t, err)
+	ports := db.ConsolePorts(writer, postgres.Config{})
+	ports.Rejections = &w.rejections
+	return ports
 }
 
-func (j *journal) Record(_ context.Context, s console.Seen) error {
-	j.seen = append(j.seen, s)
-	return j.err
+// rejections stands in for the stream's rejected messages.
+type rejections struct{ all []console.Rejected }
+
+// Newest implements console.Rejections.
+func (r *rejections) Newest(_ context.Context, limit int) ([]console.Rejected, int, error) {
+	return r.all[:min(limit, len(r.all))], len(r.all), nil
 }
+
+// BySequence implements console.Rejections.
+func (r *rejections) BySequence(_ context.Context, sequence uint64) (console.Rejected, error) {
+	for _, one := range r.all {
+		if one.Sequence == sequence {
+			return one, nil
+		}
+	}
+	return console.Rejected{}, console.ErrNoRejection
+}
+
+// audit is who looked at whom, and did what.
+func (w *world) audit() (all []audit.Entry) {
+	w.t.Helper()
+	list, err := w.db.Orders.Audit(ctx, orders.Entries{Limit: 100})
+	require.NoError(w.t, err)
+	return list
+}
+
+// carryOut carries out what is asked for, for as long as the test runs.
+func (w *world) carryOut() {
+	w.t.Helper()
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.db.Executor(w.projector, nil, requests.Config{Holder: "test", Every: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}).Run(running)
+	}()
+	w.t.Cleanup(func() {
+		stop()
+		<-ended
+	})
+}
+
+// now is what its clock shows.
+func (w *world) now() time.Time { return time.UnixMicro(w.clock.Load()).UTC() }
+
+func (w *world) set(now time.Time) { w.clock.Store(now.UnixMicro()) }
 
 // get asks for a page.
 func (w *world) get(path string) (code int, body string, header http.Header) {
@@ -136,7 +196,7 @@ func (w *world) put(events ...store.Event) {
 // reconcile reconciles everyone who is due, a day after the last time.
 func (w *world) reconcile() {
 	w.t.Helper()
-	w.now = w.now.AddDate(0, 0, 1)
+	w.set(w.now().AddDate(0, 0, 1))
 	due, err := w.db.Due(ctx, time.Now(), time.Now().Add(time.Minute), 1000, nil)
 	require.NoError(w.t, err)
 	report, err := w.projector.Reconcile(ctx, projector.Selection{Referrals: due})
@@ -218,15 +278,35 @@ func moment(s string) time.Time {
 	return at
 }
 
-var (
-	errTest  = errors.New("in a test")
-	everyone projector.Selection
-)
-
 // retry reconciles what is parked and may be tried again.
 func (w *world) retry() {
 	w.t.Helper()
 	report, err := w.projector.Reconcile(ctx, projector.Selection{Referrals: []store.Referral{referral(3), referral(4)}})
 	require.NoError(w.t, err)
 	require.Empty(w.t, report.Failed)
+}
+
+// contacts are all contacts of a type.
+func (w *world) contacts(code string) []postgrestest.Contact {
+	w.t.Helper()
+	all, err := w.delius.Contacts(ctx)
+	require.NoError(w.t, err)
+	return slices.DeleteFunc(all, func(c postgrestest.Contact) bool { return c.Type != code })
+}
+
+// everyone reconciles everyone, as a rebuild does.
+func (w *world) everyone() error {
+	var all []store.Referral
+	for n := range 9 {
+		all = append(all, referral(n+1))
+	}
+	report, err := w.projector.Reconcile(ctx, projector.Selection{Referrals: all, Quiet: true})
+	return errors.Join(err, failures(report))
+}
+
+func failures(r projector.Report) error {
+	if len(r.Failed) > 0 {
+		return fmt.Errorf("failed: %v", r.Failed)
+	}
+	return nil
 }

@@ -1,5 +1,17 @@
 package postgres
 
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"casdelius/projector/console"
+	"casdelius/projector/postgres/orders"
+	"casdelius/projector/postgres/pages"
+	"casdelius/projector/postgres/tx"
+	"casdelius/projector/requests"
+)
+
 // What a console shows is read by one role, which may not write, and what its users ask for is
 // written by another, which may not do more than that: add requests, audit entries, and, where
 // somebody signs in, sessions. Neither can write to Delius.
@@ -10,11 +22,11 @@ var consoleTables = []string{
 	"offender", "offender_manager", "additional_identifier", "contact", "offender_address",
 }
 
-// consoleProjection are the projector's own tables that pages are made of: all but what a
-// session's secret stands in.
+// consoleProjection are the projector's own tables that pages are made of. Of a session's secret
+// the hash alone stands there.
 var consoleProjection = []string{
 	"stream", "event", "other_sequence", "applied", "identity", "due", "contact", "address", "address_term", "contact_fingerprint", "address_fingerprint",
-	"conflict", "parked", "rebuild", "outbox", "notices", "fold", "failing", "damage", "figure", "verified", "verified_finding", "request", "audit", "schema_version",
+	"conflict", "parked", "rebuild", "outbox", "notices", "fold", "failing", "damage", "figure", "verified", "verified_finding", "request", "audit", "session", "session_end", "schema_version",
 }
 
 // consoleRights are what the role needs that pages are read through.
@@ -40,6 +52,9 @@ func consoleWriterRights() []right {
 	for _, column := range []string{"who", "what", "crn", "referral", "why", "detail", "request"} {
 		all = append(all, right{"INSERT", "projection.audit", column})
 	}
+	for _, table := range []string{"session", "session_end"} {
+		all = append(all, right{"INSERT", "projection." + table, ""})
+	}
 	return all
 }
 
@@ -57,4 +72,34 @@ func statements(rights []right, role string) []string {
 		all[i] = r.statement(role) + ";"
 	}
 	return all
+}
+
+// ConsolePorts are what a console asks, through the role of this database and that of a writer;
+// nil is none. What is rejected the stream tells.
+func (db *Database) ConsolePorts(writer *pgxpool.Pool, config Config) console.Ports {
+	ports := console.Ports{
+		Histories: db.Lists, People: db.Pages, Waiting: db.Lists, Conflicts: db.Lists, Progress: db.Lists, Verifications: db.Verified,
+		Requests: askedFor{db.Orders, db},
+	}
+	if writer == nil {
+		return ports
+	}
+	config.setDefaults()
+	writes := &tx.DB{Pool: writer, Limits: config.limits()}
+	if Pooled(writer) {
+		writes.Session = local()
+	}
+	ports.Writer, ports.Sessions = &orders.Orders{DB: writes}, &pages.Sessions{Read: db.Pages.DB, Write: writes}
+	return ports
+}
+
+// askedFor implements console.Requests.
+type askedFor struct {
+	*orders.Orders
+	db *Database
+}
+
+// Look implements console.Requests.
+func (a askedFor) Look(ctx context.Context, r *requests.Request) (requests.Preview, error) {
+	return a.db.Look(ctx, r)
 }

@@ -48,6 +48,11 @@ type Config struct {
 	FoldVersion      int           // default [delius.FoldVersion]; another one for tests of two programs at once
 }
 
+// limits are those of its transactions.
+func (c *Config) limits() tx.Limits {
+	return tx.Limits{Lock: c.LockTimeout, Statement: c.StatementTimeout, Idle: c.IdleTimeout, Locks: c.LocksTimeout}
+}
+
 func (c *Config) setDefaults() {
 	for _, d := range []struct {
 		value    *time.Duration
@@ -182,7 +187,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 			return nil, fmt.Errorf("looking up %s %s: %w", row.what, row.value, tx.Translate(err))
 		}
 	}
-	db := &tx.DB{Pool: pool, Session: settings, Limits: tx.Limits{Lock: config.LockTimeout, Statement: config.StatementTimeout, Idle: config.IdleTimeout, Locks: config.LocksTimeout}}
+	db := &tx.DB{Pool: pool, Session: settings, Limits: config.limits()}
 	fails := &failing.Failing{DB: db, Min: config.RetryMin, Max: config.RetryMax}
 	steps := &step.Steps{DB: db, Failing: fails, Config: write.Config{
 		Fixed: fixed, RetryMin: config.RetryMin, RetryMax: config.RetryMax, Fold: foldversion.Guard{DB: db, Mine: config.FoldVersion},
@@ -191,7 +196,8 @@ func New(ctx context.Context, pool *pgxpool.Pool, config Config) (*Database, err
 	finder := &people.People{DB: db, Lease: config.RebuildLease}
 	return &Database{
 		Inbox: &inbox.Inbox{DB: db}, People: finder, Steps: steps, Ledger: &verify.Ledger{DB: db, Fixed: fixed},
-		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails, Orders: asked}, Orders: asked, Outbox: &outbox.Outbox{DB: db}, Pages: &pages.Pages{DB: db}, Verified: &verified.Verified{DB: db}, pool: pool,
+		Lists: &lists.Lists{DB: db, Steps: steps, Finder: finder, Failing: fails, Orders: asked}, Orders: asked, Outbox: &outbox.Outbox{DB: db},
+		Pages: &pages.Pages{DB: db}, Verified: &verified.Verified{DB: db}, pool: pool,
 	}, nil
 }
 

@@ -60,7 +60,9 @@ func Marked(mark *store.Mark) string {
 // Answer does what is asked for through the log, until ctx ends. Where this user of NATS may not
 // listen it says so, and nothing else stops.
 func (r Messages) Answer(ctx context.Context, intake *ingest.Intake) error {
-	err := r.Log.Answer(ctx, func(ctx context.Context, ask store.RejectedAsk) store.RejectedAnswer { return r.answer(ctx, intake, ask) })
+	err := r.Log.Answer(ctx, func(ctx context.Context, ask store.RejectedAsk) store.RejectedAnswer {
+		return r.answer(ctx, intake, ask)
+	})
 	if err != nil {
 		r.Logger.WarnContext(ctx, "nothing can be asked about rejected messages: see the rights of this user of NATS", "error", err)
 	}
