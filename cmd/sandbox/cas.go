@@ -20,9 +20,9 @@ import (
 	"casdelius/projector/sns"
 )
 
-// lookAgain is how often it is looked whether something has come to pass in Delius, or whether
+// pollPause is how often it is looked whether something has come to pass in Delius, or whether
 // SNS answers again.
-const lookAgain = time.Second
+const pollPause = time.Second
 
 // casCommand is CAS beside services that run elsewhere, such as in containers of their own.
 type casCommand struct {
@@ -195,7 +195,7 @@ func publishTo(topic *sns.Topic, logger *slog.Logger) func(context.Context, even
 
 // waitUntil looks until something is so, or ctx ends.
 func waitUntil(ctx context.Context, so func() bool) error {
-	tick := time.NewTicker(lookAgain)
+	tick := time.NewTicker(pollPause)
 	defer tick.Stop()
 	for !so() {
 		select {
