@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,10 +37,9 @@ type ruleFile struct {
 // loadRules reads the rules of Prometheus, refusing any key that is not known.
 func loadRules(t *testing.T) (file ruleFile, all []*rule) {
 	t.Helper()
-	opened, err := os.Open("../deploy/prometheus/rules.yaml")
+	data, err := os.ReadFile("../deploy/prometheus/rules.yaml")
 	require.NoError(t, err)
-	defer opened.Close()
-	decoder := yaml.NewDecoder(opened)
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	require.NoError(t, decoder.Decode(&file))
 	for _, group := range file.Groups {

@@ -304,7 +304,8 @@ func TestTortureControlFailpoints(t *testing.T) {
 			func(f *faulty) {
 				f.logOfIngest = func(log *jetstream.Log) ingest.Log { return credulous{Log: log} }
 			},
-			failpoint.Fault{Point: failpoint.Publish, Kind: failpoint.Error}, "a row is not as the events say",
+			failpoint.Fault{Point: failpoint.Publish, Kind: failpoint.Error},
+			"a row is not as the events say",
 		},
 		"marks cleared in a transaction of their own": {
 			func(f *faulty) {
@@ -314,11 +315,13 @@ func TestTortureControlFailpoints(t *testing.T) {
 					return ports
 				}
 			},
-			failpoint.Fault{Point: failpoint.Commit, Kind: failpoint.Cancel}, "a row is not as the events say",
+			failpoint.Fault{Point: failpoint.Commit, Kind: failpoint.Cancel},
+			"a row is not as the events say",
 		},
 		"acknowledged before it is sent": {
 			func(f *faulty) { f.topicOf = func(topic relay.Topic) relay.Topic { return credulousTopic{topic} } },
-			failpoint.Fault{Point: failpoint.NoticeSent, Kind: failpoint.Error}, "what was told is not what was committed",
+			failpoint.Fault{Point: failpoint.NoticeSent, Kind: failpoint.Error},
+			"what was told is not what was committed",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

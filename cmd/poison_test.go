@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"casdelius/projector"
-	"casdelius/projector/postgres"
 	"casdelius/projector/delius"
+	"casdelius/projector/postgres"
 	"casdelius/store"
 	"casdelius/store/storetest"
 	"casdelius/store/torturetest"

@@ -161,8 +161,11 @@ func (r *races) look(ctx context.Context, which int, referrals []store.Referral,
 var (
 	free   = []string{"begin", "begun", "read", "decided"}
 	locked = []failpoint.Fault{
-		{Point: failpoint.Apply}, {Point: failpoint.Apply, After: true}, {Point: failpoint.Outbox, After: true},
-		{Point: failpoint.Commit}, {Point: failpoint.Commit, After: true},
+		{Point: failpoint.Apply},
+		{Point: failpoint.Apply, After: true},
+		{Point: failpoint.Outbox, After: true},
+		{Point: failpoint.Commit},
+		{Point: failpoint.Commit, After: true},
 	}
 )
 

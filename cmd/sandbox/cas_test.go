@@ -67,7 +67,10 @@ func TestCASTellsItsStoryToServicesThatRunElsewhere(t *testing.T) {
 	serving, end := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- s.serve(serving, 1, func(projector.Applied, time.Time) {}) }()
-	t.Cleanup(func() { end(); <-served })
+	t.Cleanup(func() {
+		end()
+		assert.NoError(t, <-served)
+	})
 
 	story := plan(seed, people, s.casURL)
 	// Twenty-four people have a member of staff who is missing, visits and a merge.
@@ -78,7 +81,7 @@ func TestCASTellsItsStoryToServicesThatRunElsewhere(t *testing.T) {
 	quiet := func() bool {
 		n, err := st.snapshot(t.Context())
 		require.NoError(t, err)
-		return told() && int(n.queue.Visible+n.queue.InFlight) == 0 && n.Due == 0 && n.waiting() == 0
+		return told() && n.queue.Visible+n.queue.InFlight == 0 && n.Due == 0 && n.waiting() == 0
 	}
 	require.Eventually(t, quiet, patience, 100*time.Millisecond)
 	require.Contains(t, stop(), fmt.Sprintf("%d people", people))

@@ -43,7 +43,9 @@ func (s *system) serveConsole(ctx context.Context, p parts) error {
 		return err
 	}
 	ports := db.ConsolePorts(writer, postgres.Config{})
-	rejections := &projection.Rejections{Connect: func(ctx context.Context) (*jetstream.Log, error) { return s.connectLog(ctx, natstest.Operator, "console") }}
+	rejections := &projection.Rejections{Connect: func(ctx context.Context) (*jetstream.Log, error) {
+		return s.connectLog(ctx, natstest.Operator, "console")
+	}}
 	s.onClose(rejections.Close)
 	ports.Rejections = rejections
 	if s.console, err = service.Serve("console", p.console, service.Registry(), s.logger, service.Limits{}); err != nil {
