@@ -24,11 +24,11 @@ var identifiers = map[string]struct {
 }{
 	"standing":   {"current", []string{"projector/delius/deliustest"}},                                                       // an officer "as it stands": the reference has words of its own
 	"memory":     {"applied", []string{"projector/delius/deliustest", "projector/postgres/postgrestest", "store/jetstream"}}, // its own words; a folder in memory; a kind of storage
-	"claim":      {"lock, or owner", []string{"projector/delius"}},                                                           // a claim to the main address
+	"claim":      {"lock, or owner", []string{"projector/delius", "projector/console", "cmd/projector"}},                     // a claim to the main address; what a token says
 	"held":       {"stored, or deferred", []string{"ingest", "projector/delius/deliustest", "store/storetest"}},              // a message in hand while the breaker is open
 	"busy":       {"deferred", []string{"ingest/sqs"}},                                                                       // SQS answers that it is
-	"scope":      {"selection", nil},
-	"pick":       {"selection", []string{"store/storetest", "cmd/sandbox"}}, // a choice by dice
+	"scope":      {"selection", []string{"projector/console"}},                                                               // what is asked of a provider
+	"pick":       {"selection", []string{"store/storetest", "cmd/sandbox"}},                                                  // a choice by dice
 	"roll":       {"people", nil},
 	"walk":       {"rebuilder", nil},
 	"seal":       {"fingerprint", nil},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"casdelius/cmd/internal/service"
 	"casdelius/projector/console"
 	"casdelius/projector/postgres"
+	"casdelius/projector/retry"
 	"casdelius/store/jetstream"
 )
 
@@ -121,3 +123,16 @@ func (c *consoleCommand) Run(ctx context.Context, s *session) error {
 
 // consoleConnections are those that pages are read through.
 const consoleConnections = 8
+
+// forgetSessions forgets the console's sessions that have ended, for as long as a projector runs:
+// the console's own role may delete nothing.
+func forgetSessions(ctx context.Context, db *postgres.Database, logger *slog.Logger) error {
+	for {
+		if err := db.Pages.ForgetSessions(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			logger.WarnContext(ctx, "the console's sessions that have ended could not be forgotten", "error", err)
+		}
+		if retry.Pause(ctx, time.Hour) != nil {
+			return nil //nolint:nilerr // it was stopped
+		}
+	}
+}

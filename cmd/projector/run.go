@@ -99,6 +99,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	group.Go(func() error { return p.Run(running) })
 	group.Go(func() error { return notices.relay.Run(running) })
 	group.Go(func() error { return monitor.Run(running) })
+	group.Go(func() error { return forgetSessions(running, db, s.logger) })
 	projection.Beside{
 		DB: db, Log: log, Projector: p, Hold: c.Hold, VerifyInterval: c.Verify, VerifyRate: c.Rate, Logger: s.logger, Registry: registry,
 	}.Go(running, group)

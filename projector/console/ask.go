@@ -163,11 +163,34 @@ func (c *Console) asked(r *http.Request, u *User) (*page, error) {
 	if err := is.Validate(); err != nil {
 		return nil, badRequest("%v.", err)
 	}
+	if err := c.mayAsk(r, u, &is); err != nil {
+		return nil, err
+	}
 	if err := c.ports.Writer.Add(r.Context(), &is); err != nil {
 		return nil, err
 	}
 	c.config.Logger.InfoContext(r.Context(), "a request was made", "user", u.Name, "kind", is.Kind, "request", is.ID.String(), "why", is.Why)
 	return &page{goTo: "/requests/" + is.ID.String()}, nil
+}
+
+// mayAsk says whether a user may see whom a request is about.
+func (c *Console) mayAsk(r *http.Request, u *User, is *requests.Request) error {
+	crns := is.Target.CRNs
+	if is.Target.Conflict != 0 {
+		conflict, err := c.ports.Conflicts.Conflict(r.Context(), is.Target.Conflict)
+		switch {
+		case err != nil:
+			return err
+		case conflict == nil:
+			return missing("There is no conflict %d.", is.Target.Conflict)
+		}
+		crns = append(crns, conflict.CRN)
+	}
+	hides, err := hidden(c, r, u, crns, func(crn store.CRN) store.CRN { return crn })
+	if err == nil && slices.ContainsFunc(crns, func(crn store.CRN) bool { return hides[crn] }) {
+		err = forbidden(Restricted, "Delius marks this case as restricted or excluded. It")
+	}
+	return err
 }
 
 // requestPage is what somebody asked for, and what became of it.
@@ -188,13 +211,35 @@ var requestStates = map[requests.State]state{
 	requests.Failed:  {"bad", "Failed", ""},
 }
 
-func cardOfRequest(r *requests.Request) (requestPage, error) {
+// cardsOfRequests shows requests to a user, without the restricted cases that they may not see.
+func (c *Console) cardsOfRequests(r *http.Request, u *User, list []requests.Request) ([]requestPage, error) {
+	var crns []store.CRN
+	for i := range list {
+		crns = append(crns, list[i].Target.CRNs...)
+	}
+	hides, err := hidden(c, r, u, crns, func(crn store.CRN) store.CRN { return crn })
+	if err != nil {
+		return nil, err
+	}
+	cards := make([]requestPage, len(list))
+	for i := range list {
+		if cards[i], err = cardOfRequest(&list[i], hides); err != nil {
+			return nil, err
+		}
+	}
+	return cards, nil
+}
+
+func cardOfRequest(r *requests.Request, hides map[store.CRN]bool) (requestPage, error) {
 	is := requestPage{Request: *r, Does: kindNames[r.Kind], State: requestStates[r.State]}
+	t := &is.Target
 	var about []string
-	for _, crn := range r.Target.CRNs {
+	if slices.ContainsFunc(t.CRNs, func(crn store.CRN) bool { return hides[crn] }) {
+		about, t.CRNs, is.Why, is.Outcome = append(about, "a restricted case"), nil, "", ""
+	}
+	for _, crn := range t.CRNs {
 		about = append(about, string(crn))
 	}
-	t := &r.Target
 	for _, one := range []struct {
 		is   bool
 		text string
@@ -217,7 +262,7 @@ func cardOfRequest(r *requests.Request) (requestPage, error) {
 	return is, err
 }
 
-func (c *Console) request(r *http.Request, _ *User) (*page, error) {
+func (c *Console) request(r *http.Request, u *User) (*page, error) {
 	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {
 		return nil, badRequest("%q is not the id of a request.", r.PathValue("id"))
@@ -229,14 +274,17 @@ func (c *Console) request(r *http.Request, _ *User) (*page, error) {
 	case request == nil:
 		return nil, missing("There is no such request.")
 	}
-	is, err := cardOfRequest(request)
-	return &page{name: "request", title: is.Does, live: true, data: &is}, err
+	cards, err := c.cardsOfRequests(r, u, []requests.Request{*request})
+	if err != nil {
+		return nil, err
+	}
+	return &page{name: "request", title: cards[0].Does, live: true, data: &cards[0]}, nil
 }
 
 // mostRequests is how many a page lists.
 const mostRequests = 50
 
-func (c *Console) requests(r *http.Request, _ *User) (*page, error) {
+func (c *Console) requests(r *http.Request, u *User) (*page, error) {
 	before := time.Time{}
 	if text := r.URL.Query().Get("before"); text != "" {
 		at, err := store.ParseTime(text)
@@ -249,11 +297,9 @@ func (c *Console) requests(r *http.Request, _ *User) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	cards := make([]requestPage, len(list))
-	for i := range list {
-		if cards[i], err = cardOfRequest(&list[i]); err != nil {
-			return nil, err
-		}
+	cards, err := c.cardsOfRequests(r, u, list)
+	if err != nil {
+		return nil, err
 	}
 	return &page{name: "requests", title: "Requests", live: true, data: cards}, nil
 }

@@ -3,6 +3,7 @@ package console_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -252,7 +253,8 @@ func TestRolesDecideWhatIsShownAndAsked(t *testing.T) {
 	require.NotContains(t, body, "secret")
 	_, err := w.delius.Pool.Exec(ctx, "update delius.offender set current_restriction = 1 where crn = 'X000002'")
 	require.NoError(t, err)
-	for _, path := range []string{"/conflicts", "/parked", "/notices", "/drift"} {
+	require.NoError(t, w.db.Orders.Add(ctx, &requests.Request{ID: uuid.New(), Kind: requests.Repair, Target: requests.Target{CRNs: []store.CRN{"X000002"}}, PlanHash: "x", Who: "bob", Why: "of X000002"}))
+	for _, path := range []string{"/conflicts", "/parked", "/notices", "/drift", "/requests"} {
 		_, body, _ = w.ask(client, http.MethodGet, path)
 		require.NotContains(t, body, "X000002", path)
 	}
@@ -269,5 +271,10 @@ func TestRolesDecideWhatIsShownAndAsked(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, code, "what is asked for comes with the form, not with the address")
 	var asked int
 	require.NoError(t, w.delius.Pool.QueryRow(ctx, "select count(*) from projection.request").Scan(&asked))
-	require.Zero(t, asked)
+	require.Equal(t, 1, asked, "bob's")
+	form := url.Values{"kind": {"reviewed"}, "conflict": {"1"}, "why": {"seen"}, "id": {uuid.NewString()}}
+	answer, err := client.PostForm(w.url+"/ask", form)
+	require.NoError(t, err)
+	answer.Body.Close()
+	require.Equal(t, http.StatusForbidden, answer.StatusCode, "it is of a restricted case")
 }

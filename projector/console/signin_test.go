@@ -146,6 +146,15 @@ func TestSigningInAndOut(t *testing.T) {
 	third := w.cookie(client)
 	w.set(w.now().Add(8*time.Hour + time.Second))
 	require.Equal(t, http.StatusUnauthorized, w.with(third), "it has ended")
+	for _, is := range []struct {
+		after time.Duration
+		left  int
+	}{{time.Hour, 3}, {25 * time.Hour, 0}} {
+		require.NoError(t, w.db.Pages.ForgetSessions(ctx, w.now().Add(is.after)))
+		var left int
+		require.NoError(t, w.delius.Pool.QueryRow(ctx, "select count(*) from projection.session").Scan(&left))
+		require.Equal(t, is.left, left)
+	}
 }
 
 // with asks for a page with a session's cookie.
