@@ -10,6 +10,8 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 20s
 ROUND     ?= 20
+TAG       ?= latest
+REGISTRY  ?=
 TEST      ?= TestTorture
 SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
@@ -18,7 +20,7 @@ SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture bench bench-smoke fuzz lint fmt vuln build clean go postgres pgbouncer fauxqs chromium fuse
+.PHONY: help run test torture bench bench-smoke fuzz deploy image lint fmt vuln build clean go postgres pgbouncer fauxqs chromium fuse promtool
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +29,7 @@ run: go postgres ## Run the whole system on this machine; ARGS="--once --people 
 	@go build -o bin/sandbox ./cmd/sandbox
 	@bin/sandbox $(ARGS)
 
-test: go postgres pgbouncer fauxqs chromium ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
+test: go postgres pgbouncer fauxqs chromium promtool ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
 
 # Most of these tests mostly wait, for servers that start or elect: several run at once. The
@@ -55,10 +57,18 @@ fuzz: go postgres ## Fuzz each target for FUZZTIME=20s; what it finds joins the 
 		done; \
 	done
 
+deploy: go ## Check the charts, the images and the AsyncAPI document
+	cd .ci/deploy && go test ./...
+	.ci/asyncapi
+
+image: go ## Make the images, archives in bin/ for docker load; TAG=1.2.3, REGISTRY=host to push them
+	@cd .ci/deploy && go run ./image -tag '$(TAG)' $(if $(REGISTRY),-push '$(REGISTRY)',-out ../../bin)
+
 lint: go ## Check style, import lines and common mistakes, and that go.mod is tidy
 	go run $(GOLANGCI_LINT) run
 	go mod tidy -diff
 	cd .ci/powercut && go run $(GOLANGCI_LINT) run && go mod tidy -diff
+	cd .ci/deploy && go run $(GOLANGCI_LINT) run && go mod tidy -diff
 
 fmt: go ## Format the code
 	go run $(GOLANGCI_LINT) fmt
@@ -89,3 +99,6 @@ chromium:
 
 fuse:
 	@.ci/fuse
+
+promtool:
+	@.ci/promtool >/dev/null
