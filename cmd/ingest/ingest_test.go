@@ -72,6 +72,7 @@ func (w *world) tool(t *testing.T, args ...string) (code int, stdout, stderr str
 		"--oauth2-token-uri", w.api.TokenURL(), "--oauth2-client-id", casapitest.ClientID, "--oauth2-client-secret-file", secretFile(t))
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, &out, &errs)
+	printed.Lines(t, "ingest", args, out.String())
 	return code, out.String(), errs.String()
 }
 

@@ -62,11 +62,24 @@ func (c *adoptCommand) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
+// adoption is what the command found, for machines.
+type adoption struct {
+	Was        time.Time `json:"was"`        // when the stream of the inbox was created
+	Is         time.Time `json:"is"`         // when this one was
+	InboxLast  uint64    `json:"inboxLast"`  // sequence
+	StreamLast uint64    `json:"streamLast"` // likewise
+	Common     uint64    `json:"common"`     // up to which both say the same
+	Append     int       `json:"append"`     // events that only the inbox has
+	Leave      int       `json:"leave"`      // other messages that only the inbox has
+	Same       bool      `json:"same"`       // it is the inbox's stream already
+	Adopted    bool      `json:"adopted"`
+}
+
 func (c *adoptCommand) show(s *session, a *verify.Adoption) error {
 	if c.JSON {
-		return json.NewEncoder(s.stdout).Encode(map[string]any{
-			"was": a.Was.Created, "is": a.Is.Created, "inboxLast": a.Was.LastSequence, "streamLast": a.Is.LastSequence,
-			"common": a.Common, "append": a.Events, "leave": a.Others, "same": a.Same(), "adopted": c.Accept && !a.Same(),
+		return json.NewEncoder(s.stdout).Encode(adoption{
+			a.Was.Created, a.Is.Created, a.Was.LastSequence, a.Is.LastSequence,
+			a.Common, a.Events, a.Others, a.Same(), c.Accept && !a.Same(),
 		})
 	}
 	if a.Same() {

@@ -72,6 +72,7 @@ func tool(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, &out, &errs)
+	printed.Lines(t, "projector", args, out.String())
 	return code, out.String(), errs.String()
 }
 
