@@ -33,7 +33,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request, u *User, look f
 		}
 		if !bytes.Equal(part, last) {
 			last = part
-			_, err = fmt.Fprintf(w, "data: %s\n\n", bytes.ReplaceAll(part, []byte("\n"), []byte("\ndata: ")))
+			_, err = fmt.Fprintf(w, "data: %s\n\n", bytes.ReplaceAll(part, []byte("\n"), []byte("\ndata: "))) //nolint:gosec // html/template has escaped it
 		} else {
 			_, err = fmt.Fprint(w, ": nothing has changed\n\n")
 		}

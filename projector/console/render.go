@@ -37,8 +37,14 @@ type entry struct {
 // entries lead to the pages that are not about one person, from any of them.
 func entries(path string) []entry {
 	all := []entry{
-		{Address: "/", Name: "Home"}, {Address: "/parked", Name: "Parked"}, {Address: "/conflicts", Name: "Conflicts"}, {Address: "/drift", Name: "Drift"},
-		{Address: "/plan", Name: "Plan"}, {Address: "/rejected", Name: "Rejected"}, {Address: "/rebuild", Name: "Rebuild"}, {Address: "/notices", Name: "Notices"},
+		{Address: "/", Name: "Home"},
+		{Address: "/parked", Name: "Parked"},
+		{Address: "/conflicts", Name: "Conflicts"},
+		{Address: "/drift", Name: "Drift"},
+		{Address: "/plan", Name: "Plan"},
+		{Address: "/rejected", Name: "Rejected"},
+		{Address: "/rebuild", Name: "Rebuild"},
+		{Address: "/notices", Name: "Notices"},
 		{Address: "/requests", Name: "Requests"},
 	}
 	for i := range all {
@@ -81,7 +87,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, code int, u *User
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Add("Vary", "Accept")
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // whoever asked is gone
+	_, _ = w.Write(body) //nolint:gosec // html/template has escaped it; and whoever asked may be gone
 }
 
 func (c *Console) render(part string, r *http.Request, u *User, p *page) ([]byte, error) {
