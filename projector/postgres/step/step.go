@@ -317,11 +317,11 @@ func (o *ownedReferral) concerns(index *offenderIndex) []int64 {
 func (s *Step) assignOwners(ctx context.Context, selected map[store.Referral]*names, histories []history, index *offenderIndex) error {
 	var all []ownedReferral
 	var alsoNamed []int64
-	held := map[int64]*delius.Hold{}
+	holds := map[int64]*delius.Hold{}
 	for _, h := range histories {
 		if h.hold != nil {
 			for _, id := range index.named(&h.names) {
-				held[id] = h.hold
+				holds[id] = h.hold
 			}
 		}
 		owner := delius.Owner(h.events, &index.Offenders)
@@ -342,7 +342,7 @@ func (s *Step) assignOwners(ctx context.Context, selected map[store.Referral]*na
 	s.groupByOwner(all, locked)
 	for i := range s.people {
 		if p := &s.people[i]; p.Hold == nil {
-			p.Hold = held[p.OffenderID]
+			p.Hold = holds[p.OffenderID]
 		}
 	}
 	return nil
