@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"casdelius/ingest"
 	"casdelius/store"
+	"casdelius/store/jetstream/natstest"
 )
 
 // often has ingest send many canaries.
@@ -100,7 +102,10 @@ func TestWhatIsNoCanaryUnderTheirSubjectsIsLeftOut(t *testing.T) {
 	s := setup(t)
 	s.admit(t, someone)
 	_, p := s.run(t)
-	js := s.administer(t)
+	conn := dial(t, s.nats, natstest.Ingest)
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	require.NoError(t, err)
 	for _, subject := range []string{"cas.events.canary.x", "cas.events.canary.0b8a3f6e-5d0c-4a53-9c1f-2f4a4c1e7d11"} {
 		_, err := js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: []byte(`{"sent":"soon"}`)})
 		require.NoError(t, err)

@@ -234,8 +234,7 @@ func TestRunWaitsForTheDatabaseAndSaysSo(t *testing.T) {
 
 // Catches a wrong password, or a database that is not there, that is waited for: no waiting
 // heals it.
-func TestAWrongDatabaseIsRefusedAtTheStartWithWhatToDo(t *testing.T) {
-	t.Parallel()
+func TestAWrongDatabaseIsRefusedAtTheStartWithWhatToDo(t *testing.T) { // not parallel: a password comes by the environment
 	w := setup(t)
 	u, err := url.Parse(w.delius.URL)
 	require.NoError(t, err)
@@ -247,7 +246,8 @@ func TestAWrongDatabaseIsRefusedAtTheStartWithWhatToDo(t *testing.T) {
 		"28P01": wrong.String(),
 		"3D000": nowhere.String(),
 	} {
-		code, _, stderr := tool(t, "run", "--http-address", "127.0.0.1:0", "--log-level", "error", "--delius-database-url", database)
+		t.Setenv("DELIUS_DATABASE_URL", database)
+		code, _, stderr := tool(t, "run", "--http-address", "127.0.0.1:0", "--log-level", "error")
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, says)
 		require.Contains(t, stderr, u.Host+" (DELIUS_DATABASE_URL)")

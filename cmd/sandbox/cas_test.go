@@ -47,7 +47,7 @@ func cas(t *testing.T, args []string) (told func() bool, stop func() string) {
 // that are not where notifications say; and a second start that doubles or edits anything.
 func TestCASTellsItsStoryToServicesThatRunElsewhere(t *testing.T) {
 	const people, seed = 24, 1
-	s, err := start(t.Context(), parts{httpAddress: "127.0.0.1:0", logs: slog.DiscardHandler})
+	s, err := start(t.Context(), parts{httpAddress: "127.0.0.1:0", console: "127.0.0.1:0", logs: slog.DiscardHandler})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.close()) })
 	t.Setenv("AWS_ENDPOINT_URL_SNS", s.sns.URL())

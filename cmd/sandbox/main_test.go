@@ -41,7 +41,7 @@ func TestOnceProjectsEverythingWithoutDifferences(t *testing.T) {
 func TestADamagedRowIsFound(t *testing.T) {
 	t.Parallel()
 	seed := uint64(1)
-	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0"}
+	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0", Console: "127.0.0.1:0"}
 	c.meddle = func(ctx context.Context, s *system) error {
 		_, err := s.delius.Pool.Exec(ctx, `
 			update delius.contact set notes = 'damaged'
@@ -60,7 +60,7 @@ func TestADamagedRowIsFound(t *testing.T) {
 func TestANoticeOfNothingIsFound(t *testing.T) {
 	t.Parallel()
 	seed := uint64(1)
-	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0"}
+	c := runCommand{Once: true, People: 8, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0", Console: "127.0.0.1:0"}
 	c.meddle = func(ctx context.Context, s *system) error {
 		_, err := s.delius.Pool.Exec(ctx, `
 			delete from recorder.address_change where number = (select min(number) from recorder.address_change)`)

@@ -8,7 +8,9 @@ package people
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -107,7 +109,32 @@ func (p *People) OffendersOf(ctx context.Context, crns []store.CRN) ([]int64, er
 }
 
 // Owners works out whose each of some referrals is, by all of its events that have an effect.
+// Those whose events cannot be read are left out: whoever fails is nobody else's trouble.
 func (p *People) Owners(ctx context.Context, referrals []store.Referral) (map[store.Referral]delius.Ownership, error) {
+	owners, err := p.owners(ctx, referrals)
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, projector.ErrRetry), errors.Is(err, projector.ErrDenied):
+		return owners, err
+	case len(referrals) <= 1:
+		return nil, nil //nolint:nilerr // left out
+	}
+	half := len(referrals) / 2
+	owners, err = p.Owners(ctx, referrals[:half])
+	if err != nil {
+		return nil, err
+	}
+	others, err := p.Owners(ctx, referrals[half:])
+	if err != nil {
+		return nil, err
+	}
+	if owners == nil {
+		return others, nil
+	}
+	maps.Copy(owners, others)
+	return owners, nil
+}
+
+func (p *People) owners(ctx context.Context, referrals []store.Referral) (map[store.Referral]delius.Ownership, error) {
 	transaction, err := p.DB.LookMany(ctx)
 	if err != nil {
 		return nil, err
