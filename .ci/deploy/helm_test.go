@@ -4,8 +4,10 @@ package deploy
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -131,7 +133,7 @@ func TestTheChartIsReadByKubernetesOwnTypes(t *testing.T) {
 	for _, have := range [][]string{keys(m.deployments), keys(m.services), keys(m.budgets), keys(m.policies), keys(m.monitors)} {
 		require.Subset(t, have, names)
 	}
-	require.Equal(t, []string{"migrate"}, keys(m.jobs))
+	require.Equal(t, []string{"migrate", "streams"}, keys(m.jobs))
 
 	misspelt := slices.Clone(documents)
 	for i := range misspelt {
@@ -149,7 +151,7 @@ func keys[V any](m map[string]V) (all []string) {
 	return all
 }
 
-// pods are those of the services and of the job.
+// pods are those of the services and of the jobs.
 func (m *manifests) pods() map[string]core.PodTemplateSpec {
 	all := map[string]core.PodTemplateSpec{}
 	for name, d := range m.deployments {
@@ -224,10 +226,48 @@ func TestServicesAreProbedFoundAndStoppedAsTheyShouldBe(t *testing.T) {
 		require.Equal(t, 1, m.budgets[name].Spec.MaxUnavailable.IntValue())
 		require.ElementsMatch(t, []networking.PolicyType{"Ingress", "Egress"}, m.policies[name].Spec.PolicyTypes)
 	}
-	job := m.jobs["migrate"]
-	require.Equal(t, "pre-install,pre-upgrade", job.Annotations["helm.sh/hook"])
-	require.Equal(t, []string{"migrate"}, job.Spec.Template.Spec.Containers[0].Args)
-	require.Equal(t, core.RestartPolicyNever, job.Spec.Template.Spec.RestartPolicy)
+}
+
+// Catches services that are installed before the streams are made, which none of them may make,
+// and a migration of the stream's consumer beside that.
+func TestJobsRunBeforeTheServicesOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	m, err := decode(render(t, nil))
+	require.NoError(t, err)
+	weight := func(name string) int {
+		n, err := strconv.Atoi(m.jobs[name].Annotations["helm.sh/hook-weight"])
+		require.NoError(t, err)
+		return n
+	}
+	for name, job := range m.jobs {
+		require.Equal(t, "pre-install,pre-upgrade", job.Annotations["helm.sh/hook"], name)
+		require.Equal(t, []string{name}, job.Spec.Template.Spec.Containers[0].Args)
+		require.Equal(t, core.RestartPolicyNever, job.Spec.Template.Spec.RestartPolicy, name)
+	}
+	require.Less(t, weight("streams"), weight("migrate"))
+}
+
+// Catches a part with the credentials of one role and the inbox of another, to whom nothing would
+// be answered, and a role that may not do what the part does: ingest makes no streams.
+func TestEachPartHasARoleOfNATS(t *testing.T) {
+	t.Parallel()
+	m, err := decode(render(t, nil))
+	require.NoError(t, err)
+	roles, err := os.ReadFile("../../deploy/nats/roles.conf")
+	require.NoError(t, err)
+	want := map[string]string{"streams": "administrator", "migrate": "operator", "ingest": "ingest", "projector": "projector"}
+	for name, pod := range m.pods() {
+		c, env := pod.Spec.Containers[0], map[string]string{}
+		for _, e := range c.Env {
+			env[e.Name] = e.Value
+		}
+		prefix := env["NATS_INBOX_PREFIX"]
+		require.Equal(t, "_INBOX_"+want[name], prefix, name)
+		require.Contains(t, string(roles), `"`+prefix+`.>"`, name)
+		require.Equal(t, "casdelius-nats-"+want[name], pod.Spec.Volumes[0].Secret.SecretName, name)
+		require.Equal(t, c.VolumeMounts[0].MountPath, filepath.Dir(env["NATS_CREDS"]), name)
+	}
+	require.ElementsMatch(t, keys(want), keys(m.pods()))
 }
 
 // genericService has the keys of HMPPS's chart generic-service that ours sets; a misspelt one would

@@ -9,18 +9,23 @@ import (
 	"casdelius/cmd/internal/deploytest"
 )
 
-// Catches a variable of the charts that the program does not read: it would be without what it says.
+// Catches a variable of the charts that the command does not read: it would be without what it says.
 func TestTheChartsSetOnlyVariablesThatTheHelpNames(t *testing.T) {
 	t.Parallel()
-	var out, errs bytes.Buffer
-	for _, args := range [][]string{{"--help"}, {"run", "--help"}} {
-		require.Zero(t, run(t.Context(), args, &out, &errs))
-	}
-	known := deploytest.Known(out.String())
-	require.True(t, known["DELIUS_DATABASE_URL"], out.String())
-	set := deploytest.Variables(t, "../../deploy", "values-projector.yaml", "projector", "migrate")
-	require.Contains(t, set, "DELIUS_DATABASE_URL")
-	for variable, where := range set {
-		require.True(t, known[variable], "%s sets %s, which projector --help does not name", where, variable)
+	for _, c := range []struct{ command, part, generic, has string }{
+		{"run", "projector", "values-projector.yaml", "MESSAGING_PRODUCER_TOPIC"},
+		{"migrate", "migrate", "", "DELIUS_DATABASE_URL"},
+	} {
+		var out, errs bytes.Buffer
+		for _, args := range [][]string{{"--help"}, {c.command, "--help"}} {
+			require.Zero(t, run(t.Context(), args, &out, &errs))
+		}
+		known := deploytest.Known(out.String())
+		require.True(t, known[c.has], out.String())
+		set := deploytest.Variables(t, "../../deploy", c.generic, c.part)
+		require.Contains(t, set, c.has)
+		for variable, where := range set {
+			require.True(t, known[variable], "%s sets %s, which projector %s --help does not name", where, variable, c.command)
+		}
 	}
 }

@@ -18,7 +18,8 @@ type part struct {
 }
 
 // Variables are those that the values of both charts set for a program, each with the file that
-// sets it. Of the chart of our own the parts are named, generic is the file of the other one.
+// sets it. Of the chart of our own the parts are named; generic is the file of the other one, which
+// has none for jobs: "".
 func Variables(tb testing.TB, deploy, generic string, parts ...string) map[string]string {
 	tb.Helper()
 	set := map[string]string{}
@@ -34,6 +35,9 @@ func Variables(tb testing.TB, deploy, generic string, parts ...string) map[strin
 			tb.Fatal(err)
 		}
 		p.addTo(set, "casdelius/values.yaml, "+name)
+	}
+	if generic == "" {
+		return set
 	}
 	var other struct {
 		Service part `yaml:"generic-service"`
