@@ -129,9 +129,9 @@ func TestTheChartIsReadByKubernetesOwnTypes(t *testing.T) {
 	documents := render(t, map[string]any{"serviceMonitor": map[string]any{"enabled": true}})
 	m, err := decode(documents)
 	require.NoError(t, err)
-	names := []string{"ingest", "projector"}
+	names := []string{"console", "ingest", "projector"}
 	for _, have := range [][]string{keys(m.deployments), keys(m.services), keys(m.budgets), keys(m.policies), keys(m.monitors)} {
-		require.Subset(t, have, names)
+		require.Equal(t, names, have)
 	}
 	require.Equal(t, []string{"migrate", "streams"}, keys(m.jobs))
 
@@ -255,7 +255,7 @@ func TestEachPartHasARoleOfNATS(t *testing.T) {
 	require.NoError(t, err)
 	roles, err := os.ReadFile("../../deploy/nats/roles.conf")
 	require.NoError(t, err)
-	want := map[string]string{"streams": "administrator", "migrate": "operator", "ingest": "ingest", "projector": "projector"}
+	want := map[string]string{"streams": "administrator", "migrate": "operator", "ingest": "ingest", "projector": "projector", "console": "operator"}
 	for name, pod := range m.pods() {
 		c, env := pod.Spec.Containers[0], map[string]string{}
 		for _, e := range c.Env {
@@ -270,6 +270,38 @@ func TestEachPartHasARoleOfNATS(t *testing.T) {
 	require.ElementsMatch(t, keys(want), keys(m.pods()))
 }
 
+// Catches a policy by which nobody reaches the console, and one by which the ingress reaches the
+// other services too.
+func TestTheIngressReachesTheConsoleAlone(t *testing.T) {
+	t.Parallel()
+	m, err := decode(render(t, nil))
+	require.NoError(t, err)
+	for name, p := range m.policies {
+		var reachedBy []string
+		require.Len(t, p.Spec.Ingress, 1)
+		for _, peer := range p.Spec.Ingress[0].From {
+			reachedBy = append(reachedBy, peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"])
+		}
+		want := []string{"monitoring"}
+		if name == "console" {
+			want = append(want, "ingress-controllers")
+		}
+		require.Equal(t, want, reachedBy, name)
+		require.Equal(t, "http", p.Spec.Ingress[0].Ports[0].Port.StrVal)
+	}
+	require.Equal(t, []string{"console", "ingest", "projector"}, keys(m.policies))
+}
+
+// Catches a chart that cannot be installed without a console, for which a provider is needed.
+func TestTheConsoleCanBeLeftOut(t *testing.T) {
+	t.Parallel()
+	m, err := decode(render(t, map[string]any{"console": nil}))
+	require.NoError(t, err)
+	for _, have := range [][]string{keys(m.deployments), keys(m.services), keys(m.budgets), keys(m.policies)} {
+		require.Equal(t, []string{"ingest", "projector"}, have)
+	}
+}
+
 // genericService has the keys of HMPPS's chart generic-service that ours sets; a misspelt one would
 // be ignored there.
 type genericService struct {
@@ -281,8 +313,11 @@ type genericService struct {
 			Repository, Tag string
 			Port            int
 		} `json:"image"`
-		ContainerArgs       []string                `json:"containerArgs"`
-		Ingress             struct{ Enabled bool }  `json:"ingress"`
+		ContainerArgs []string `json:"containerArgs"`
+		Ingress       struct {
+			Enabled             bool
+			Host, TLSSecretName string
+		} `json:"ingress"`
 		PodSecurityContext  core.PodSecurityContext `json:"podSecurityContext"`
 		SecurityContext     core.SecurityContext    `json:"securityContext"`
 		LivenessProbe       core.Probe              `json:"livenessProbe"`
@@ -336,6 +371,8 @@ func TestTheValuesForTheGenericChartSayTheSame(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, have, name)
+		require.Equal(t, name == "console", generic.Ingress.Enabled, "pages are for people, all else for nobody outside the cluster")
+		require.Equal(t, generic.Ingress.Enabled, want["CONSOLE_URL"] == "https://"+generic.Ingress.Host, name)
 		require.Equal(t, c.VolumeMounts[0].MountPath, generic.VolumeMounts[0].MountPath)
 		require.Equal(t, d.Spec.Template.Spec.Volumes[0].Secret.SecretName, generic.Volumes[0].Secret.SecretName)
 	}

@@ -2,6 +2,7 @@
 package deploytest
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,17 +24,8 @@ type part struct {
 func Variables(tb testing.TB, deploy, generic string, parts ...string) map[string]string {
 	tb.Helper()
 	set := map[string]string{}
-	own := map[string]yaml.Node{}
-	read(tb, filepath.Join(deploy, "helm", "casdelius", "values.yaml"), &own)
 	for _, name := range parts {
-		node, there := own[name]
-		if !there {
-			tb.Fatalf("the chart's values have no part %s", name)
-		}
-		var p part
-		if err := node.Decode(&p); err != nil {
-			tb.Fatal(err)
-		}
+		p := own(tb, deploy, name)
 		p.addTo(set, "casdelius/values.yaml, "+name)
 	}
 	if generic == "" {
@@ -45,6 +37,35 @@ func Variables(tb testing.TB, deploy, generic string, parts ...string) map[strin
 	read(tb, filepath.Join(deploy, "helm", "generic-service", generic), &other)
 	other.Service.addTo(set, generic)
 	return set
+}
+
+// Values are the variables that a part of the chart of our own sets, with their values; those of
+// secrets are not there to be read, and have the secret's name.
+func Values(tb testing.TB, deploy, name string) map[string]string {
+	tb.Helper()
+	p := own(tb, deploy, name)
+	set := maps.Clone(p.Env)
+	for secret, variables := range p.Secrets {
+		for variable := range variables {
+			set[variable] = secret
+		}
+	}
+	return set
+}
+
+// own is a part of the chart of our own.
+func own(tb testing.TB, deploy, name string) (p part) {
+	tb.Helper()
+	all := map[string]yaml.Node{}
+	read(tb, filepath.Join(deploy, "helm", "casdelius", "values.yaml"), &all)
+	node, there := all[name]
+	if !there {
+		tb.Fatalf("the chart's values have no part %s", name)
+	}
+	if err := node.Decode(&p); err != nil {
+		tb.Fatal(err)
+	}
+	return p
 }
 
 func (p *part) addTo(set map[string]string, where string) {
