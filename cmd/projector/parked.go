@@ -32,7 +32,7 @@ type parkedListCommand struct {
 
 // Help implements kong.HelpProvider.
 func (parkedListCommand) Help() string {
-	return `Contacts and addresses are retried by themselves. Events that cannot be used are not: their details never change. A referral is failing where looking at its person, or writing, met an unexpected error; it is tried again with growing pauses, and the log has the error.
+	return `Contacts and addresses are retried by themselves. Events that cannot be used are not: their details never change. A referral is failing where looking at its person, or writing, met an unexpected error; it is tried again with growing pauses, and the log has the error, PostgreSQL's own also what it says of values.
 
 Examples:
   projector parked

@@ -64,7 +64,7 @@ func (r *reader) end() error {
 	case err == nil:
 		return errors.New("something follows the JSON value")
 	case !errors.Is(err, io.EOF):
-		return err
+		return withoutContent(err)
 	}
 	if len(r.problems) > 0 {
 		return r.problems[0]
@@ -209,7 +209,17 @@ func (r *reader) fail(err error) {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	r.err = err
+	r.err = withoutContent(err)
+}
+
+// withoutContent says where something is no JSON, and not as which text: the library's own
+// errors quote some of it, and what is said of a detail is logged.
+func withoutContent(err error) error {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("it is no JSON after byte %d", syntax.ByteOffset)
+	}
+	return err
 }
 
 // mistyped says of what was just read that it is not what was wanted.

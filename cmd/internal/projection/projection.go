@@ -98,7 +98,7 @@ func Connect(ctx context.Context, url string, workers int, options ...func(*pgxp
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
 	config.PingTimeout = pingTimeout
-	config.ConnConfig.Tracer = otelpgx.NewTracer()
+	config.ConnConfig.Tracer = tracer{otelpgx.NewTracer()}
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"
 	for _, option := range options {
 		option(config)

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"casdelius/projector/postgres/tx"
 )
 
 // Logger makes a logger that writes to w: level is debug, info, warn or error in any
@@ -18,7 +20,7 @@ func Logger(w io.Writer, level, format string) (*slog.Logger, error) {
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		problems = append(problems, fmt.Errorf("LOG_LEVEL is %q: a log level is debug, info, warn or error", level))
 	}
-	options := &slog.HandlerOptions{Level: least}
+	options := &slog.HandlerOptions{Level: least, ReplaceAttr: withhold}
 	var lines slog.Handler
 	switch format {
 	case "json":
@@ -32,6 +34,14 @@ func Logger(w io.Writer, level, format string) (*slog.Logger, error) {
 		return nil, err
 	}
 	return slog.New(traced{lines}), nil
+}
+
+// withhold leaves the values that errors of PostgreSQL quote out of log lines.
+func withhold(_ []string, a slog.Attr) slog.Attr {
+	if err, is := a.Value.Any().(error); is {
+		a.Value = slog.AnyValue(tx.Withhold(err))
+	}
+	return a
 }
 
 // traced adds the ids of trace and span.

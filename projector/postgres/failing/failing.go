@@ -3,7 +3,8 @@
 // it (package write).
 //
 // What is kept of an error is what the server calls it and which table, column or constraint it
-// is about: never its text, which may hold values of somebody's. The log has that.
+// is about: never its text, which may hold values of somebody's. The log has that, but for texts
+// that quote such values ([tx.Withhold]): those are in PostgreSQL's own log.
 package failing
 
 import (
