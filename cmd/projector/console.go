@@ -20,13 +20,13 @@ import (
 
 type consoleCommand struct {
 	Address string `env:"CONSOLE_ADDRESS" default:"127.0.0.1:8081" help:"Where the pages are served, with health, info and metrics. Without a sign-in this machine's loopback only."`
-	Reader  string `name:"database-url" env:"CONSOLE_DATABASE_URL" placeholder:"URL" help:"The database by a role that may only read; DELIUS_DATABASE_URL where this is not given."`
-	Writer  string `name:"writer-database-url" env:"CONSOLE_WRITER_DATABASE_URL" placeholder:"URL" help:"The database by a role that may only add sessions, requests and entries of the audit. Without it nothing can be asked for."`
+	Reader  string `name:"database-url" env:"CONSOLE_DATABASE_URL" secret:"password" placeholder:"URL" help:"The database by a role that may only read; DELIUS_DATABASE_URL where this is not given."`
+	Writer  string `name:"writer-database-url" env:"CONSOLE_WRITER_DATABASE_URL" secret:"password" placeholder:"URL" help:"The database by a role that may only add sessions, requests and entries of the audit. Without it nothing can be asked for."`
 
 	URL      string        `name:"url" env:"CONSOLE_URL" placeholder:"URL" group:"Sign-in" help:"The console as browsers reach it."`
 	Issuer   string        `name:"oidc-issuer" env:"CONSOLE_OIDC_ISSUER" placeholder:"URL" group:"Sign-in" help:"The OpenID provider that signs users in. Without it the console is local, and only shows."`
 	ClientID string        `name:"oidc-client-id" env:"CONSOLE_OIDC_CLIENT_ID" placeholder:"ID" group:"Sign-in" help:"What the provider knows the console by."`
-	Secret   string        `name:"oidc-client-secret" env:"CONSOLE_OIDC_CLIENT_SECRET" placeholder:"SECRET" group:"Sign-in" help:"Better given by the environment."`
+	Secret   string        `name:"oidc-client-secret" env:"CONSOLE_OIDC_CLIENT_SECRET" secret:"all" placeholder:"SECRET" group:"Sign-in" help:"By the environment alone."`
 	Claim    string        `name:"oidc-roles-claim" env:"CONSOLE_OIDC_ROLES_CLAIM" default:"roles" group:"Sign-in" help:"The claim of the token that has the roles; dots lead into claims."`
 	Prefix   string        `name:"role-prefix" env:"CONSOLE_ROLE_PREFIX" default:"casdelius-" group:"Sign-in" help:"What stands before view, operate, see-bodies and restricted. Case, - and _ make no difference."`
 	Session  time.Duration `name:"session" env:"CONSOLE_SESSION" default:"8h" group:"Sign-in" help:"How long a sign-in holds, 24h at most."`
