@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -225,6 +226,7 @@ func TestServicesAreGivenOnlyWhatTheyRead(t *testing.T) {
 		"projector": append(slices.Clone(common), projectorOnly...),
 		"migrate":   append(slices.Clone(common), projectorOnly...),
 		"streams":   common,
+		"console":   append(slices.Clone(common), "DELIUS_DATABASE_URL", "CONSOLE_ADDRESS"),
 		"delius":    {"DELIUS_DATABASE_URL"},
 		"cas":       {"HTTP_ADDRESS", "DELIUS_DATABASE_URL", "MESSAGING_PRODUCER_TOPIC", "AWS_ENDPOINT_URL_SNS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 	} {
@@ -284,6 +286,38 @@ func TestPostgreSQLIsTheOldestThatIsSupported(t *testing.T) {
 	require.Contains(t, string(docs), "**PostgreSQL** 15 or later")
 }
 
+// Catches a console that is reached from nowhere: without a sign-in it serves the loopback interface
+// alone, which in a network of its own is the container's.
+func TestTheConsoleServesThisMachineAlone(t *testing.T) {
+	t.Parallel()
+	project := load(t, "CONSOLE_PORT=20001", "POSTGRES_PORT=20002", "NATS_PORT=20003", "NATS_OPERATOR_PASSWORD=secret")
+	console := project.Services["console"]
+	require.Equal(t, "host", console.NetworkMode)
+	require.Empty(t, console.Ports, "Docker ignores them there")
+	require.Equal(t, types.ShellCommand{"console"}, console.Command)
+	require.Equal(t, "127.0.0.1:20001", *console.Environment["CONSOLE_ADDRESS"])
+	require.Equal(t, "127.0.0.1:20001", *console.Environment["HTTP_ADDRESS"], "the health check asks the console")
+	require.Equal(t, types.HealthCheckTest{"CMD", "/projector", "healthcheck"}, console.HealthCheck.Test)
+
+	// It finds the others by ports that are published, and reads by a session that cannot write.
+	published := map[string]string{}
+	for _, name := range []string{"postgres", "nats-1"} {
+		for _, port := range project.Services[name].Ports {
+			published[port.Published] = name
+		}
+	}
+	database, err := url.Parse(*console.Environment["DELIUS_DATABASE_URL"])
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", database.Hostname())
+	require.Equal(t, "postgres", published[database.Port()])
+	require.Equal(t, "on", database.Query().Get("default_transaction_read_only"))
+	log, err := url.Parse(*console.Environment["NATS_URL"])
+	require.NoError(t, err)
+	require.Equal(t, "operator:secret@127.0.0.1", log.User.String()+"@"+log.Hostname())
+	require.Equal(t, "nats-1", published[log.Port()])
+	require.Equal(t, "_INBOX_operator", *console.Environment["NATS_INBOX_PREFIX"])
+}
+
 // Catches a port that cannot be set, so that a machine with a PostgreSQL of its own cannot run it.
 func TestEveryPortCanBeSet(t *testing.T) {
 	t.Parallel()
@@ -309,6 +343,12 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 		"cas":     {"sqs": types.ServiceConditionHealthy, "delius": types.ServiceConditionCompletedSuccessfully},
 		"migrate": {"postgres": types.ServiceConditionHealthy},
 		"streams": {"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy},
+		"console": {
+			"nats-1":  types.ServiceConditionHealthy,
+			"streams": types.ServiceConditionCompletedSuccessfully,
+			"delius":  types.ServiceConditionCompletedSuccessfully,
+			"migrate": types.ServiceConditionCompletedSuccessfully,
+		},
 		"ingest": {
 			"nats-1": types.ServiceConditionHealthy, "nats-2": types.ServiceConditionHealthy, "nats-3": types.ServiceConditionHealthy,
 			"sqs":     types.ServiceConditionHealthy,
@@ -333,7 +373,7 @@ func TestServicesWaitForWhatTheyNeed(t *testing.T) {
 func TestEveryProgramIsBuilt(t *testing.T) {
 	t.Parallel()
 	project := load(t)
-	for service, program := range map[string]string{"ingest": "ingest", "streams": "ingest", "projector": "projector", "migrate": "projector", "delius": "sandbox", "cas": "sandbox"} {
+	for service, program := range map[string]string{"ingest": "ingest", "streams": "ingest", "projector": "projector", "migrate": "projector", "console": "projector", "delius": "sandbox", "cas": "sandbox"} {
 		build := project.Services[service].Build
 		require.NotNil(t, build, "service %s", service)
 		require.Equal(t, program, build.Target, "service %s", service)
@@ -345,6 +385,7 @@ func TestEveryProgramIsBuilt(t *testing.T) {
 func TestOnlyThisMachineReachesThePorts(t *testing.T) {
 	t.Parallel()
 	for _, s := range load(t).Services {
+		require.Equal(t, s.Name == "console", s.NetworkMode == "host", "service %s: its ports would be the machine's own", s.Name)
 		for _, port := range s.Ports {
 			require.Equal(t, "127.0.0.1", port.HostIP, "service %s, port %s", s.Name, port.Published)
 		}
