@@ -2,6 +2,7 @@
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+CYCLONEDX     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 ARGS      ?=
 PKG       ?= ./...
@@ -9,18 +10,23 @@ TESTFLAGS ?=
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 20s
+FUZZJOBS  ?= 1
 ROUND     ?= 20
 TAG       ?= latest
 REGISTRY  ?=
 TEST      ?= TestTorture
 SEED      ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+VULNDB    ?=
+
+# What is shipped.
+PROGRAMS := ingest projector
 
 # The packages that have what is searched for: linking the tests of the others takes
 # most of the time.
 packages = $(shell grep -rl --include='*_test.go' '^func $(1)' . | xargs -r -n 1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture bench bench-smoke fuzz deploy image lint fmt vuln build clean go postgres pgbouncer fauxqs chromium fuse promtool
+.PHONY: help run test torture bench bench-smoke fuzz deploy image lint fmt modules vuln sbom build release clean go postgres pgbouncer fauxqs chromium fuse promtool
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,13 +55,13 @@ bench: go postgres ## Run the benchmarks; BENCH=Fold for one, BENCHTIME=5s
 bench-smoke: go postgres ## Run each benchmark once at its smallest size
 	go test -run '^$$' -bench . -benchtime 1x -short -timeout 10m -p 1 $(call packages,Benchmark)
 
-fuzz: go postgres ## Fuzz each target for FUZZTIME=20s; what it finds joins the seeds in testdata
+fuzz: go postgres ## Fuzz each target for FUZZTIME=20s, FUZZJOBS=1 at once; what it finds joins the seeds in testdata
 	@for package in $(call packages,Fuzz); do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -d ' ' -f 2); do \
 			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
-	done
+	done | xargs -P $(FUZZJOBS) -L 1 sh -c 'said=$$(go test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) $$0 2>&1) \
+		&& echo "$$0 $$1: $$(echo "$$said" | tail -1)" || { echo "$$0 $$1: $$said"; exit 255; }'
 
 deploy: go ## Check the charts, the images and the AsyncAPI document
 	cd .ci/deploy && go test -count=1 ./... # what it reads is outside of its module
@@ -73,11 +79,30 @@ lint: go ## Check style, import lines and common mistakes, and that go.mod is ti
 fmt: go ## Format the code
 	go run $(GOLANGCI_LINT) fmt
 
-vuln: go ## Look for known vulnerabilities; needs Go's vulnerability database
-	go run $(GOVULNCHECK) ./...
+modules: go ## Check that the modules are those of go.sum, unchanged on this machine
+	go mod verify
+	cd .ci/powercut && go mod verify
+
+govulncheck = go run $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./...
+
+vuln: go ## Look for known vulnerabilities, and say so where Go's database cannot be reached; VULNDB=file:///srv/vulndb
+	@.ci/vulnerabilities optional $(govulncheck)
+
+# Of each program for itself, as it is built for this platform: what it does not link is not in it.
+sbom: go ## List what is in the programs, bin/ingest.cdx.json and bin/projector.cdx.json
+	@mkdir -p bin
+	@for program in $(PROGRAMS); do \
+		CGO_ENABLED=0 go run $(CYCLONEDX) app -json -std -main cmd/$$program -output bin/$$program.cdx.json . || exit 1; \
+		echo "bin/$$program.cdx.json: $$(grep -c '"purl"' bin/$$program.cdx.json) components"; \
+	done
 
 build: go ## Build bin/ingest, bin/projector and bin/sandbox
 	go build -trimpath -o bin/ ./cmd/ingest ./cmd/projector ./cmd/sandbox
+
+release: go modules ## Build bin/ingest and bin/projector to be shipped, static, with their lists; fails where known vulnerabilities cannot be looked for
+	@.ci/vulnerabilities needed $(govulncheck)
+	@$(MAKE) --no-print-directory sbom
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
 clean: ## Remove what was built
 	rm -rf bin

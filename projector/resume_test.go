@@ -261,6 +261,7 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 	r.exec(t, "drop table projection.outbox, projection.notices, projection.fold, projection.failing, projection.damage")
 	r.exec(t, "drop table projection.audit, projection.request, projection.verified_finding, projection.verified, projection.figure")
 	r.exec(t, "drop function projection.keep_audit")
+	r.exec(t, "drop table projection.session_end, projection.session")
 	r.exec(t, "drop index projection.parked_cause")
 	for _, column := range []string{"phase", "phase_since", "phase_from", "done", "total", "rate", "reached", "paused_by"} {
 		r.exec(t, "alter table projection.rebuild drop column "+column)

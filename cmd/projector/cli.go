@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"casdelius/cmd/internal/command"
+	"casdelius/cmd/internal/projection"
 )
 
 // cli is what the program can be told, by flags or by the environment.
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if k.Command() == "run" || k.Command() == "console" {
 			logs = stdout
 		}
-		logger, err := c.Log.Logger(logs)
+		logger, err := c.Log.Logger(logs, projection.Withhold)
 		if err != nil {
 			return err
 		}

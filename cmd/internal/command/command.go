@@ -29,9 +29,10 @@ func (l Log) Faults() error {
 	return err
 }
 
-// Logger makes the logger that the options describe.
-func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
-	return service.Logger(w, l.Level, l.Format)
+// Logger makes the logger that the options describe. Each of the functions may change what a
+// line says.
+func (l Log) Logger(w io.Writer, replace ...func([]string, slog.Attr) slog.Attr) (*slog.Logger, error) {
+	return service.Logger(w, l.Level, l.Format, replace...)
 }
 
 // NATS are the options of the connection to the log.

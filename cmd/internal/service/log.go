@@ -8,19 +8,26 @@ import (
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
-
-	"casdelius/projector/postgres/tx"
 )
 
 // Logger makes a logger that writes to w: level is debug, info, warn or error in any
-// case, format is json or text. Lines that belong to a trace name it.
-func Logger(w io.Writer, level, format string) (*slog.Logger, error) {
+// case, format is json or text. Lines that belong to a trace name it. Each of the functions
+// may change what a line says; see [slog.HandlerOptions].
+func Logger(w io.Writer, level, format string, replace ...func([]string, slog.Attr) slog.Attr) (*slog.Logger, error) {
 	var least slog.Level
 	var problems []error
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		problems = append(problems, fmt.Errorf("LOG_LEVEL is %q: a log level is debug, info, warn or error", level))
 	}
-	options := &slog.HandlerOptions{Level: least, ReplaceAttr: withhold}
+	options := &slog.HandlerOptions{Level: least}
+	if len(replace) > 0 {
+		options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			for _, f := range replace {
+				a = f(groups, a)
+			}
+			return a
+		}
+	}
 	var lines slog.Handler
 	switch format {
 	case "json":
@@ -34,14 +41,6 @@ func Logger(w io.Writer, level, format string) (*slog.Logger, error) {
 		return nil, err
 	}
 	return slog.New(traced{lines}), nil
-}
-
-// withhold leaves the values that errors of PostgreSQL quote out of log lines.
-func withhold(_ []string, a slog.Attr) slog.Attr {
-	if err, is := a.Value.Any().(error); is {
-		a.Value = slog.AnyValue(tx.Withhold(err))
-	}
-	return a
 }
 
 // traced adds the ids of trace and span.

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
@@ -34,4 +35,12 @@ func (t tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 func (t tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
 	data.Err = tx.Withhold(data.Err)
 	t.Tracer.TraceCopyFromEnd(ctx, conn, data)
+}
+
+// Withhold leaves the values that errors of the database quote out of log lines.
+func Withhold(_ []string, a slog.Attr) slog.Attr {
+	if err, is := a.Value.Any().(error); is {
+		a.Value = slog.AnyValue(tx.Withhold(err))
+	}
+	return a
 }
