@@ -196,13 +196,16 @@ func TestChangesNameTheEventsThatTheyComeFrom(t *testing.T) {
 	assert.Equal(t, map[string][]store.Key{"notes": {base.Key(), update.Key()}, "start": {update.Key()}}, of(s.look(update)))
 
 	s.the("EACA").Start = s.the("EACA").Start.Add(time.Hour)
+	edited := *s.the("EACA")
 	later := recancels(1, "01-03", "")
 	assert.Equal(t, map[string][]store.Key{"start": {later.Key()}}, of(s.look(later)))
 	require.Len(t, s.conflicts, 1)
 	assert.Equal(t, delius.Conflict{
 		URN: s.the("EACA").URN, Field: "start",
 		Replaced: "2024-01-02 13:00:00", With: "2024-01-03 12:00:00", Events: []store.Key{later.Key()},
-	}, s.conflicts[0])
+		Value:    delius.Kept{Date: &edited.Date, Start: &edited.Start},
+		EditedBy: edited.ContactRow.UpdatedBy, EditedAt: edited.ContactRow.Updated,
+	}, s.conflicts[0], "with what is written back where somebody restores it")
 }
 
 func TestDeletedContact(t *testing.T) {
