@@ -85,11 +85,14 @@ func readable(cfg Config) error {
 func (c Config) connecting(err error) string {
 	doing := "connect to NATS at " + c.servers() + " (NATS_URL"
 	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired), errors.Is(err, nats.ErrNoUserCB):
 		doing += ", NATS_CREDS " + cmp.Or(c.Creds, "is not set")
 	case errors.As(err, &unknown):
-		doing += ", NATS_CA " + cmp.Or(c.CA, "is not set")
+		doing += ", NATS_CA " + cmp.Or(c.CA, "is not set") + ": set it to a file with the authority that has signed the server's certificate"
+	case errors.As(err, &other):
+		doing += ": name the server there as its certificate does"
 	}
 	return doing + ")"
 }

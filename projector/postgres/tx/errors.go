@@ -2,6 +2,7 @@ package tx
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -148,6 +149,14 @@ func meaning(err error) error {
 
 // Explain adds what to do to an error that is refused.
 func Explain(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w: name the authority that has signed the server's certificate, by sslrootcert=FILE in DELIUS_DATABASE_URL", err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%w: name the server in DELIUS_DATABASE_URL as its certificate does", err)
+	}
 	fate, do := FateOf(err)
 	if fate == Retry || do == "" {
 		return err

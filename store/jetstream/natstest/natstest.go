@@ -6,6 +6,7 @@
 package natstest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -29,12 +30,13 @@ const (
 // Options says how a server runs. The zero value is a server as it should be in
 // production but for being alone.
 type Options struct {
-	Dir         string // where the streams are kept; "": a temporary folder that goes with Shutdown
-	Port        int    // 0: a free one
-	MonitorPort int    // 0: a free one
-	MaxPayload  int32  // largest message, in bytes; 0: 8 MiB
-	Lazy        bool   // acknowledge before the disk has it, as NATS does by default
-	Roles       string // the block authorization of a configuration; "": anyone may do anything
+	Dir         string      // where the streams are kept; "": a temporary folder that goes with Shutdown
+	Port        int         // 0: a free one
+	MonitorPort int         // 0: a free one
+	MaxPayload  int32       // largest message, in bytes; 0: 8 MiB
+	Lazy        bool        // acknowledge before the disk has it, as NATS does by default
+	TLS         *tls.Config // of the server; nil: connections are not encrypted
+	Roles       string      // the block authorization of a configuration; "": anyone may do anything
 }
 
 // Server is a NATS server in this process.
@@ -95,6 +97,9 @@ func prepare(o Options) (*Server, error) {
 		JetStream: true, StoreDir: o.Dir, JetStreamMaxStore: maxStore,
 		SyncAlways: !o.Lazy, MaxPayload: o.MaxPayload,
 		NoLog: true, NoSigs: true,
+	}
+	if o.TLS != nil {
+		s.options.TLSConfig, s.options.TLS, s.options.TLSTimeout = o.TLS, true, limit.Seconds()
 	}
 	if o.Roles != "" {
 		return s, s.authorize(o.Roles)
