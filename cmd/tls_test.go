@@ -81,7 +81,7 @@ func TestNATSIsConnectedToByTLSAsARoleAndAnotherServerIsRefused(t *testing.T) {
 	ours, others := newAuthority(t), newAuthority(t)
 	pair, err := tls.X509KeyPair(pemPair(ours.sign(t)))
 	require.NoError(t, err)
-	server := natstest.Start(t, natstest.Options{Roles: roles.Roles, TLS: &tls.Config{Certificates: []tls.Certificate{pair}}}) //nolint:gosec // the server's own least version
+	server := natstest.Start(t, natstest.Options{Roles: roles.Roles, TLS: &tls.Config{Certificates: []tls.Certificate{pair}}})
 	connect := func(name, file string) error {
 		log, err := jetstream.Connect(ctx, jetstream.Config{
 			URL: named(t, server.URLAs(natstest.Administrator), name).String(), Inbox: natstest.InboxOf(natstest.Administrator), CA: file, Replicas: 1,

@@ -35,7 +35,7 @@ type Options struct {
 	MonitorPort int         // 0: a free one
 	MaxPayload  int32       // largest message, in bytes; 0: 8 MiB
 	Lazy        bool        // acknowledge before the disk has it, as NATS does by default
-	TLS         *tls.Config // of the server; nil: connections are not encrypted
+	TLS         *tls.Config `json:"-"` // of the server in this process; nil: connections are not encrypted
 	Roles       string      // the block authorization of a configuration; "": anyone may do anything
 }
 
