@@ -105,13 +105,13 @@ func TestAnImageComesBackFromARegistryAndRuns(t *testing.T) {
 	require.Greater(t, bytes.Count(authorities, []byte("BEGIN CERTIFICATE")), 100)
 	zones, err := zip.OpenReader(filepath.Join(dir, zonesPath))
 	require.NoError(t, err)
-	defer zones.Close()
+	defer func() { _ = zones.Close() }()
 	_, err = zones.Open("Europe/London")
 	require.NoError(t, err)
 
 	list, err := os.Open(filepath.Join(dir, sbomPath))
 	require.NoError(t, err)
-	defer list.Close()
+	defer func() { _ = list.Close() }()
 	var bom cyclonedx.BOM
 	require.NoError(t, cyclonedx.NewBOMDecoder(list, cyclonedx.BOMFileFormatJSON).Decode(&bom))
 	versions := map[string]string{}
