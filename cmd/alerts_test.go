@@ -100,12 +100,16 @@ func promtool(t *testing.T, rules []byte) (string, error) {
 	t.Helper()
 	binary, err := exec.Command("../.ci/promtool").Output()
 	require.NoError(t, err)
-	tests, err := os.ReadFile("../deploy/prometheus/rules_test.yaml")
-	require.NoError(t, err)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), rules, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules_test.yaml"), tests, 0o600))
-	said, err := exec.Command(strings.TrimSpace(string(binary)), "test", "rules", filepath.Join(dir, "rules_test.yaml")).CombinedOutput()
+	args := []string{"test", "rules"}
+	for _, name := range []string{"rules_test.yaml", "rules_days_test.yaml"} {
+		tests, err := os.ReadFile(filepath.Join("../deploy/prometheus", name))
+		require.NoError(t, err)
+		args = append(args, filepath.Join(dir, name))
+		require.NoError(t, os.WriteFile(args[len(args)-1], tests, 0o600))
+	}
+	said, err := exec.Command(strings.TrimSpace(string(binary)), args...).CombinedOutput()
 	return string(said), err
 }
 
