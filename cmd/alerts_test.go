@@ -16,6 +16,8 @@ import (
 	"casdelius/cmd/internal/service"
 	"casdelius/projector/freshness"
 	"casdelius/projector/relay"
+	"casdelius/projector/requests"
+	"casdelius/projector/verify"
 )
 
 // rule is an alert rule, with the keys that it may have.
@@ -184,6 +186,8 @@ func TestEveryMetricThatIsNamedIsThere(t *testing.T) {
 	s.watching = &freshness.Config{}
 	ingest, projector := s.run(t)
 	relay.New(nil, nil, relay.Config{Holder: "test", Registry: projector.registry})
+	requests.New(requests.Ports{}, requests.Config{Registry: projector.registry})
+	(&verify.Schedule{}).Register(projector.registry)
 	eventually(t, "the backlog is measured", func() bool { return projector.gauge(t, "projector_measured_timestamp_seconds") > 0 })
 	names := metricsOf(t, ingest.registry, projector.registry, service.Registry())
 	require.Greater(t, len(names), 40)

@@ -149,15 +149,17 @@ func startPlanted(t *testing.T) *plantedSystem {
 		_, _ = io.Copy(p.traces, r.Body)
 	}))
 	t.Cleanup(collector.Close)
+	database := postgrestest.AsRole(p.delius.Pool.Config().ConnString()) // with its password, as an environment may have it
 	p.environment = append(os.Environ(), "LOG_LEVEL=debug", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "HTTP_ADDRESS=127.0.0.1:0",
-		"NATS_MONITOR_URL="+p.nats.MonitorURL(), "STREAM_REPLICAS=1", "DELIUS_DATABASE_URL="+p.database,
+		"NATS_MONITOR_URL="+p.nats.MonitorURL(), "STREAM_REPLICAS=1", "DELIUS_DATABASE_URL="+database,
 		"AWS_REGION="+sqstest.Region, "AWS_ENDPOINT_URL_SQS="+p.sqs.URL(), "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=Keyquill",
 		"MESSAGING_CONSUMER_QUEUE="+fewDeliveries, "MESSAGING_CONSUMER_DETAIL_URLS="+p.cas.URL(), "OAUTH2_TOKEN_URI="+p.cas.TokenURL(),
 		"OAUTH2_CLIENT_ID="+casapitest.ClientID, "OAUTH2_CLIENT_SECRET="+casapitest.ClientSecret)
-	for _, of := range []string{p.database, p.nats.URLAs(natstest.Ingest), p.nats.URLAs(natstest.Projector)} {
+	for _, of := range []string{database, p.nats.URLAs(natstest.Ingest), p.nats.URLAs(natstest.Projector)} {
 		address, err := url.Parse(of)
 		require.NoError(t, err)
-		password, _ := address.User.Password()
+		password, given := address.User.Password()
+		require.True(t, given)
 		p.passwords[password] = "the password of " + address.Scheme
 	}
 	p.ingesting = p.start(t, natstest.Ingest, "run")
