@@ -60,8 +60,7 @@ fuzz: go postgres ## Fuzz each target for FUZZTIME=20s, FUZZJOBS=1 at once; what
 		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -d ' ' -f 2); do \
 			echo "$$package $$target"; \
 		done; \
-	done | xargs -P $(FUZZJOBS) -L 1 sh -c 'said=$$(go test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) $$0 2>&1) \
-		&& echo "$$0 $$1: $$(echo "$$said" | tail -1)" || { echo "$$0 $$1: $$said"; exit 255; }'
+	done | xargs -P $(FUZZJOBS) -I {} sh -c '.ci/fuzz {} $(FUZZTIME)'
 
 deploy: go ## Check the charts, the images and the AsyncAPI document
 	cd .ci/deploy && go test -count=1 ./... # what it reads is outside of its module
