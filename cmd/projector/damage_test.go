@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 
@@ -26,7 +25,7 @@ func lossy(t *testing.T, events ...store.Event) (*filled, natsjs.Stream) {
 	require.NoError(t, err)
 	stream, err := administrator.CreateStream(ctx, natsjs.StreamConfig{Name: jetstream.EventsStream, Subjects: []string{store.Subjects}})
 	require.NoError(t, err)
-	log, err := jetstream.Connect(ctx, jetstream.Config{URL: f.nats, Replicas: 1}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	log, err := jetstream.Connect(ctx, jetstream.Config{URL: f.nats, Replicas: 1}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = log.Close() })
 	for i := range events {
