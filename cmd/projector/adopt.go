@@ -9,6 +9,7 @@ import (
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector/audit"
+	"casdelius/projector/inspect"
 	"casdelius/projector/verify"
 )
 
@@ -95,10 +96,10 @@ func (c *adoptCommand) show(s *session, a *verify.Adoption) error {
 		would = ""
 	}
 	if a.Events > 0 {
-		fmt.Fprintf(s.stdout, "%s that only the inbox has %sappended to the stream\n", count(a.Events, "event"), would)
+		fmt.Fprintf(s.stdout, "%s that only the inbox has %sappended to the stream\n", inspect.Count(a.Events, "event"), would)
 	}
 	if a.Others > 0 {
-		fmt.Fprintf(s.stdout, "%s without an event %sleft behind\n", count(a.Others, "sequence"), would)
+		fmt.Fprintf(s.stdout, "%s without an event %sleft behind\n", inspect.Count(a.Others, "sequence"), would)
 	}
 	end := "nothing was changed: with --accept this stream becomes the inbox's"
 	if c.Accept {

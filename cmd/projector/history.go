@@ -55,7 +55,7 @@ func (c *historyCommand) Run(ctx context.Context, s *session) error {
 			err = c.show(s, h, upTo)
 		}
 		if err == nil && len(h.Unseen) > 0 {
-			return fmt.Errorf("%s could not be looked at; what they say is left out", count(len(h.Unseen), "referral"))
+			return fmt.Errorf("%s could not be looked at; what they say is left out", inspect.Count(len(h.Unseen), "referral"))
 		}
 		return err
 	})
@@ -69,7 +69,7 @@ func (c *historyCommand) show(s *session, h historyView, upTo time.Time) error {
 	}
 	for _, f := range h.Failing {
 		next := nextTry(f.NextTry, time.Now())
-		fmt.Fprintf(out, "failing  referral %s since %s, %s, next %s: %s\n", f.Referral, london(f.Since), tries(f.Tries), next, f.Problem)
+		fmt.Fprintf(out, "failing  referral %s since %s, %s, next %s: %s\n", f.Referral, london(f.Since), inspect.Count(f.Tries, "try"), next, f.Problem)
 	}
 	for _, f := range h.Unseen {
 		fmt.Fprintf(out, "unseen   referral %s: %s\n", f.Referral, f.Problem)

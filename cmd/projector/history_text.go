@@ -37,7 +37,7 @@ func (h historyView) writeWho(w io.Writer) {
 			of = " of " + string(h.Owner.CRN)
 		}
 	}
-	fmt.Fprintf(w, "%s%s: %s, %s\n", h.Who, of, count(referrals, "referral"), count(events, "event"))
+	fmt.Fprintf(w, "%s%s: %s, %s\n", h.Who, of, inspect.Count(referrals, "referral"), inspect.Count(events, "event"))
 	for i := range h.Current.Merged {
 		fmt.Fprintf(w, "%s.\n", h.Current.Merged[i].Merge())
 	}

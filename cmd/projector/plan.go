@@ -62,7 +62,7 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 		return err
 	case len(tally.Failed) > 0:
 		s.sayFailed(tally.Failed)
-		return fmt.Errorf("%s could not be looked at; everyone else was, and the log says why", count(len(tally.Failed), "referral"))
+		return fmt.Errorf("%s could not be looked at; everyone else was, and the log says why", inspect.Count(len(tally.Failed), "referral"))
 	case tally.Rows > 0:
 		return command.Outcome(service.ExitChanges)
 	}

@@ -161,7 +161,7 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally, began *time.Time
 	}
 	if n := len(t.Failed); n > 0 {
 		s.sayFailed(t.Failed)
-		return fmt.Errorf("%s could not be rebuilt and stay due; everyone else is done, and the log says why", count(n, "referral"))
+		return fmt.Errorf("%s could not be rebuilt and stay due; everyone else is done, and the log says why", inspect.Count(n, "referral"))
 	}
 	if t.Lost > 0 {
 		return errors.New("not everyone could be rebuilt")

@@ -96,20 +96,6 @@ func london(t time.Time) string {
 	return t.In(store.London()).Format(time.DateTime)
 }
 
-func tries(n int) string {
-	if n == 1 {
-		return "1 try"
-	}
-	return fmt.Sprintf("%d tries", n)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // oneLine is a field's value on one line: the lines of an address are shown as one,
 // other texts are quoted where they have several.
 func oneLine(field, text string) string {

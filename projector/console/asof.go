@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casdelius/projector/delius"
+	"casdelius/projector/inspect"
 	"casdelius/store"
 )
 
@@ -43,7 +44,7 @@ func readAsOf(r *http.Request, moments []delius.Moment) (a asOf, goTo string, er
 	if text := q.Get("place"); text != "" {
 		place, err := strconv.Atoi(text)
 		if goTo = address(place); err != nil || goTo == "" {
-			return a, "", badRequest("%q is not the place of one of %s.", text, count(len(moments), "event"))
+			return a, "", badRequest("%q is not the place of one of %s.", text, inspect.Count(len(moments), "event"))
 		}
 		return a, goTo, nil
 	}

@@ -106,7 +106,7 @@ func groupsOf(list []inspect.Parked, hidden map[store.CRN]bool) []parkedGroup {
 		if !list[0].Cause.Retried() {
 			verb = "It concerns"
 		}
-		g.Frees = fmt.Sprintf("%s %s (%s)", verb, count(len(people[g.Problem]), "person"), count(len(g.List)+g.More, "parked item"))
+		g.Frees = fmt.Sprintf("%s %s (%s)", verb, inspect.Count(len(people[g.Problem]), "person"), inspect.Count(len(g.List)+g.More, "parked item"))
 	}
 	return groups
 }

@@ -142,7 +142,7 @@ func statesOf(v *inspect.View) (all []state) {
 		all = append(all, state{"bad", "Nothing is written", "The inbox lacks events of " + strings.Join(v.Outcome.Lost, ", ") + "."})
 	}
 	for _, f := range v.Failing {
-		all = append(all, state{"bad", "Failing", "Referral " + f.Referral.String() + " has met an unexpected error since " + london(f.Since) + ", " + count(f.Tries, "time") + ": " + f.Problem})
+		all = append(all, state{"bad", "Failing", "Referral " + f.Referral.String() + " has met an unexpected error since " + london(f.Since) + ", " + inspect.Count(f.Tries, "time") + ": " + f.Problem})
 	}
 	for _, f := range v.Unseen {
 		all = append(all, state{"bad", "Not shown", "Referral " + f.Referral.String() + " could not be looked at: " + f.Problem})

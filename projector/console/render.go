@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"casdelius/projector/inspect"
 	"casdelius/store"
 )
 
@@ -60,7 +61,7 @@ var pages = parse("home", "person", "row", "plan", "drift", "parked", "conflicts
 func parse(names ...string) map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"london": london, "rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"count": count, "lines": func(s string) []string { return strings.Split(s, "\n") },
+		"count": inspect.Count, "lines": func(s string) []string { return strings.Split(s, "\n") },
 		"short": short, "has": strings.HasPrefix, "words": words,
 		"date":    func(t time.Time) string { return t.In(store.London()).Format("2 Jan 2006") },
 		"lasting": lasting, "since": func(now, t time.Time) string { return lasting(now.Sub(t).Seconds()) },
@@ -106,21 +107,6 @@ func london(t time.Time) string {
 	return t.In(store.London()).Format("2 Jan 2006, 15:04:05 MST")
 }
 
-// count is how many of something there are.
-func count(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "person"):
-		return fmt.Sprintf("%d %speople", n, strings.TrimSuffix(what, "person"))
-	case strings.HasSuffix(what, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
-	case strings.HasSuffix(what, "address"):
-		return fmt.Sprintf("%d %ses", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // short is the end of a long id, to tell it from others.
 func short(id string) string {
 	if len(id) <= 12 {
@@ -140,11 +126,11 @@ func lasting(seconds float64) string {
 	n := int(max(0, seconds))
 	switch days, hours, minutes := n/86400, n/3600%24, n/60%60; {
 	case days > 0:
-		return count(days, "day") + " " + count(hours, "hour")
+		return inspect.Count(days, "day") + " " + inspect.Count(hours, "hour")
 	case hours > 0:
-		return count(hours, "hour") + " " + count(minutes, "minute")
+		return inspect.Count(hours, "hour") + " " + inspect.Count(minutes, "minute")
 	case minutes > 0:
-		return count(minutes, "minute") + " " + count(n%60, "second")
+		return inspect.Count(minutes, "minute") + " " + inspect.Count(n%60, "second")
 	}
-	return count(n, "second")
+	return inspect.Count(n, "second")
 }
