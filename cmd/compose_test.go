@@ -85,7 +85,7 @@ func TestThreeNATSServersKeepEveryEvent(t *testing.T) {
 			passwords[user.Username] = user.Password
 			require.NotNil(t, user.Permissions, user.Username)
 		}
-		require.Equal(t, map[string]string{"ingest": "ingest", "projector": "projector", "operator": "operator", "administrator": "administrator"}, passwords)
+		require.Equal(t, map[string]string{"ingest": "ingest", "projector": "projector", "operator": "operator", "console": "console", "administrator": "administrator"}, passwords)
 		var routes []string
 		for _, route := range options.Routes {
 			routes = append(routes, route.Hostname())
@@ -290,7 +290,7 @@ func TestPostgreSQLIsTheOldestThatIsSupported(t *testing.T) {
 // alone, which in a network of its own is the container's.
 func TestTheConsoleServesThisMachineAlone(t *testing.T) {
 	t.Parallel()
-	project := load(t, "CONSOLE_PORT=20001", "POSTGRES_PORT=20002", "NATS_PORT=20003", "NATS_OPERATOR_PASSWORD=secret")
+	project := load(t, "CONSOLE_PORT=20001", "POSTGRES_PORT=20002", "NATS_PORT=20003", "NATS_CONSOLE_PASSWORD=secret")
 	console := project.Services["console"]
 	require.Equal(t, "host", console.NetworkMode)
 	require.Empty(t, console.Ports, "Docker ignores them there")
@@ -313,9 +313,9 @@ func TestTheConsoleServesThisMachineAlone(t *testing.T) {
 	require.Equal(t, "on", database.Query().Get("default_transaction_read_only"))
 	log, err := url.Parse(*console.Environment["NATS_URL"])
 	require.NoError(t, err)
-	require.Equal(t, "operator:secret@127.0.0.1", log.User.String()+"@"+log.Hostname())
+	require.Equal(t, "console:secret@127.0.0.1", log.User.String()+"@"+log.Hostname())
 	require.Equal(t, "nats-1", published[log.Port()])
-	require.Equal(t, "_INBOX_operator", *console.Environment["NATS_INBOX_PREFIX"])
+	require.Equal(t, "_INBOX_console", *console.Environment["NATS_INBOX_PREFIX"])
 }
 
 // Catches a port that cannot be set, so that a machine with a PostgreSQL of its own cannot run it.

@@ -214,7 +214,7 @@ func (l *large) exec(b *testing.B, query string) {
 }
 
 // buildProjector builds the program.
-func buildProjector(b *testing.B) string {
+func buildProjector(b testing.TB) string {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "projector")
 	out, err := exec.Command("go", "build", "-o", program, "casdelius/cmd/projector").CombinedOutput()

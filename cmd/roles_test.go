@@ -39,7 +39,7 @@ func (d *denials) of(subject string) bool {
 
 // As all of this package's tests do, the first part runs both services as their roles; what a role
 // must not do the server is asked for, by the subjects of its API. Whatever is allowed to nobody
-// but the administrator is denied to the other three.
+// but the administrator is denied to the others.
 var forbidden = func() map[string][]string {
 	streams := []string{
 		"$JS.API.STREAM.CREATE.CAS_EVENTS", "$JS.API.STREAM.CREATE.ANOTHER", "$JS.API.STREAM.UPDATE.CAS_EVENTS", "$JS.API.STREAM.DELETE.CAS_EVENTS",
@@ -69,6 +69,7 @@ var forbidden = func() map[string][]string {
 		natstest.Ingest:        join(streams, []string{"$JS.API.DIRECT.GET.CAS_REJECTED", "$JS.API.CONSUMER.DURABLE.CREATE.CAS_REJECTED.x", "$JS.ACK.CAS_REJECTED.x.1.1.1.1.0"}, readingEvents, asking),
 		natstest.Projector:     join(streams, reading, storing),
 		natstest.Operator:      join(streams, asking, []string{"$JS.API.CONSUMER.MSG.NEXT.CAS_EVENTS.delius", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
+		natstest.Console:       join(streams, []string{"$JS.API.DIRECT.GET.CAS_REJECTED", "$JS.API.CONSUMER.DURABLE.CREATE.CAS_REJECTED.x", "$JS.ACK.CAS_REJECTED.x.1.1.1.1.0"}, readingEvents, storing, asking),
 		natstest.Administrator: join(storing, asking, []string{"elsewhere", "$SYS.REQ.SERVER.PING", "$JS.ACK.CAS_EVENTS.delius.1.1.1.1.0"}),
 	}
 }()
@@ -82,7 +83,7 @@ func unguarded(t *testing.T, server *natstest.Server, role string) (may []string
 	require.NoError(t, err)
 	defer conn.Close()
 	listening := []string{"cas.ask.rejected", "cas.events.>", "cas.rejected.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>", ">", "$SYS.>"}
-	for _, other := range []string{natstest.Ingest, natstest.Projector, natstest.Operator, natstest.Administrator} {
+	for _, other := range natstest.Roles() {
 		if other != role {
 			listening = append(listening, natstest.InboxOf(other)+".>")
 		}

@@ -134,7 +134,7 @@ func (s *system) admit(t *testing.T, people ...storetest.Person) {
 func (s *system) connect(t *testing.T, name string) *jetstream.Log {
 	t.Helper()
 	role := name
-	if !slices.Contains([]string{natstest.Ingest, natstest.Projector, natstest.Administrator}, name) {
+	if !slices.Contains(natstest.Roles(), name) {
 		role = natstest.Operator
 	}
 	log, err := jetstream.Connect(ctx, jetstream.Config{

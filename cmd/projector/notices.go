@@ -32,7 +32,7 @@ func (c *noticesCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		list, err := db.Notices(ctx, who)
+		list, err := db.Notices(ctx, who, 0)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (s *system) serveConsole(ctx context.Context, p parts) error {
 	}
 	ports := db.ConsolePorts(writer, postgres.Config{})
 	rejections := &projection.Rejections{Connect: func(ctx context.Context) (*jetstream.Log, error) {
-		return s.connectLog(ctx, natstest.Operator, "console")
+		return s.connectLog(ctx, natstest.Console, "console")
 	}}
 	s.onClose(rejections.Close)
 	ports.Rejections = rejections

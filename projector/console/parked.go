@@ -1,12 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
-	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
 	"casdelius/store"
@@ -20,21 +19,20 @@ type parkedPage struct {
 
 // parkedCause is what is parked for one cause.
 type parkedCause struct {
-	Cause  delius.Cause
-	Items  int
+	inspect.ParkedCause
 	Groups []parkedGroup
 }
 
 // parkedGroup is what one remedy frees.
 type parkedGroup struct {
-	ID      string // of its list in the page
-	Problem string
-	Frees   string
-	Since   time.Time
-	NextTry time.Time
-	List    []parkedItem
-	More    int // that are not listed
+	inspect.ParkedGroup
+	ID    string // of its list in the page
+	Frees string
+	List  []parkedItem
 }
+
+// More is how many items are not listed.
+func (g *parkedGroup) More() int { return g.Items - len(g.List) }
 
 // parkedItem is one thing parked.
 type parkedItem struct {
@@ -45,70 +43,62 @@ type parkedItem struct {
 	Tries    int
 }
 
-// mostListed bounds what one group lists.
-const mostListed = 100
+const (
+	mostListed = 100 // notices of a page, or items of a group where one cause alone is shown
+	fewListed  = 20  // items of a group where all causes are shown
+	mostGroups = 20  // of a cause
+)
 
 func (c *Console) parked(r *http.Request, u *User) (*page, error) {
-	cause := delius.Cause(r.URL.Query().Get("cause"))
-	if cause != "" && !slices.Contains(inspect.Causes(), cause) {
-		return nil, badRequest("%q is no cause of parking.", cause)
+	is := &parkedPage{Cause: delius.Cause(r.URL.Query().Get("cause"))}
+	items := mostListed
+	switch {
+	case is.Cause == "":
+		items = fewListed
+	case !slices.Contains(inspect.Causes(), is.Cause):
+		return nil, badRequest("%q is no cause of parking.", is.Cause)
 	}
-	list, err := c.ports.Waiting.Parked(r.Context(), projector.Selection{}, cause)
+	all, err := c.ports.Waiting.ParkedGroups(r.Context(), is.Cause, mostGroups, items)
 	if err != nil {
 		return nil, err
+	}
+	var list []inspect.Parked
+	for _, cause := range all {
+		for _, group := range cause.Groups {
+			list = append(list, group.List...)
+		}
 	}
 	hidden, err := hidden(c, r, u, list, func(p inspect.Parked) store.CRN { return p.Owner.CRN })
 	if err != nil {
 		return nil, err
 	}
-	is := &parkedPage{Cause: cause}
-	for _, cause := range inspect.Causes() {
-		of := slices.DeleteFunc(slices.Clone(list), func(p inspect.Parked) bool { return p.Cause != cause })
-		if len(of) > 0 {
-			is.Causes = append(is.Causes, parkedCause{cause, len(of), groupsOf(of, hidden)})
-		}
+	slices.SortFunc(all, func(a, b inspect.ParkedCause) int {
+		return cmp.Compare(slices.Index(inspect.Causes(), a.Cause), slices.Index(inspect.Causes(), b.Cause))
+	})
+	for _, cause := range all {
+		is.Causes = append(is.Causes, causeOf(cause, hidden))
 	}
 	return &page{name: "parked", title: "Parked", live: true, data: is}, nil
 }
 
-// groupsOf are what each remedy frees, the most people first.
-func groupsOf(list []inspect.Parked, hidden map[store.CRN]bool) []parkedGroup {
-	var groups []parkedGroup
-	people := map[string]map[string]bool{}
-	for i := range list {
-		p := &list[i]
-		at := slices.IndexFunc(groups, func(g parkedGroup) bool { return g.Problem == p.Problem })
-		if at < 0 {
-			at = len(groups)
-			groups = append(groups, parkedGroup{Problem: p.Problem, Since: p.Since, NextTry: p.RetryAt})
-			people[p.Problem] = map[string]bool{}
-		}
-		g := &groups[at]
-		if p.RetryAt.Before(g.NextTry) {
-			g.NextTry = p.RetryAt
-		}
-		who := string(p.Owner.CRN)
-		if who == "" {
-			who = p.Referral.String()
-		}
-		people[p.Problem][who] = true
-		if len(g.List) == mostListed {
-			g.More++
-			continue
-		}
-		g.List = append(g.List, itemOf(p, hidden))
+func causeOf(cause inspect.ParkedCause, hidden map[store.CRN]bool) parkedCause {
+	is := parkedCause{ParkedCause: cause}
+	verb := "It would free"
+	if !cause.Cause.Retried() {
+		verb = "It concerns"
 	}
-	slices.SortStableFunc(groups, func(a, b parkedGroup) int { return len(people[b.Problem]) - len(people[a.Problem]) })
-	for i := range groups {
-		g := &groups[i]
-		g.ID = fmt.Sprintf("%s-%d", list[0].Cause, i)
-		verb := "It would free"
-		if !list[0].Cause.Retried() {
-			verb = "It concerns"
+	for i, group := range cause.Groups {
+		card := parkedGroup{ParkedGroup: group, ID: fmt.Sprintf("%s-%d", cause.Cause, i)}
+		card.Frees = fmt.Sprintf("%s %s (%s)", verb, inspect.Count(group.People, "person"), inspect.Count(group.Items, "parked item"))
+		if group.People == 0 {
+			card.Frees = "Nobody knows whom it concerns"
 		}
-		g.Frees = fmt.Sprintf("%s %s (%s)", verb, inspect.Count(len(people[g.Problem]), "person"), inspect.Count(len(g.List)+g.More, "parked item"))
+		for i := range group.List {
+			card.List = append(card.List, itemOf(&group.List[i], hidden))
+		}
+		is.Groups = append(is.Groups, card)
 	}
-	return groups
+	return is
 }
 
 func itemOf(p *inspect.Parked, hidden map[store.CRN]bool) parkedItem {

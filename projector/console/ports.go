@@ -33,9 +33,11 @@ type People interface {
 
 // Waiting tells what waits.
 type Waiting interface {
-	Parked(ctx context.Context, who projector.Selection, cause delius.Cause) ([]inspect.Parked, error)
-	// Notices are those that wait, or of a person those of the last days.
-	Notices(ctx context.Context, who projector.Selection) ([]inspect.Notice, error)
+	// ParkedGroups gathers what is parked for a cause, "" being each: so many groups of a cause at
+	// most, and so many items of a group.
+	ParkedGroups(ctx context.Context, cause delius.Cause, groups, items int) ([]inspect.ParkedCause, error)
+	// Notices are those that wait, or of a person those of the last days, so many at most.
+	Notices(ctx context.Context, who projector.Selection, limit int) ([]inspect.Notice, error)
 }
 
 // Conflicts tells which values of people's events have replaced. Those before a number are

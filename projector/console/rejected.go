@@ -54,9 +54,9 @@ func (c *Console) rebuild(r *http.Request, _ *User) (*page, error) {
 
 // noticesPage lists notices that wait, or those of a person.
 type noticesPage struct {
-	CRN   store.CRN
-	List  []noticeCard
-	Total int
+	CRN  store.CRN
+	List []noticeCard
+	More bool // than are listed
 }
 
 // noticeCard is one notice.
@@ -74,11 +74,11 @@ func (c *Console) notices(r *http.Request, u *User) (*page, error) {
 		}
 		who.CRNs = []store.CRN{is.CRN}
 	}
-	list, err := c.ports.Waiting.Notices(r.Context(), who)
+	list, err := c.ports.Waiting.Notices(r.Context(), who, mostListed+1)
 	if err != nil {
 		return nil, err
 	}
-	is.Total = len(list)
+	is.More = len(list) > mostListed
 	list = list[:min(len(list), mostListed)]
 	hides, err := hidden(c, r, u, list, func(n inspect.Notice) store.CRN { return n.CRN })
 	if err != nil {

@@ -96,15 +96,21 @@ type Verified struct {
 	Error     string    `json:"error,omitempty"`
 }
 
+// ParkedCause is what is parked for one cause.
+type ParkedCause struct {
+	Cause  delius.Cause
+	Items  int           // all of them
+	Groups []ParkedGroup // those that concern most people first
+	More   int           // groups that are not among them
+}
+
 // ParkedGroup is what one remedy would free: what is parked for the same cause by the same
 // missing reference.
 type ParkedGroup struct {
-	Cause     delius.Cause `json:"cause"`
-	Problem   string       `json:"problem"` // which names the reference
-	Remedy    string       `json:"remedy"`
-	Items     int          `json:"items"`
-	Referrals int          `json:"referrals"`
-	People    int          `json:"people"` // whom these name
-	Since     time.Time    `json:"since"`
-	NextTry   time.Time    `json:"nextTryAt,omitzero"`
+	Problem string // which names the reference
+	Items   int    // all of them
+	People  int    // whom their events name; 0 where that is nobody
+	Since   time.Time
+	NextTry time.Time // zero if it is not tried again
+	List    []Parked  // the oldest items
 }

@@ -173,13 +173,17 @@ func (l *Log) replayed(ctx context.Context) (map[uint64]*store.Mark, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n, err := strconv.ParseUint(m.header.Get(headerReplayed), 10, 64); err == nil {
-			if sequences[n] == nil {
-				sequences[n] = m.mark()
-			}
+		if n, ok := m.marks(); ok && sequences[n] == nil {
+			sequences[n] = m.mark()
 		}
 	}
 	return sequences, nil
+}
+
+// marks is the sequence of what a mark is about.
+func (m message) marks() (sequence uint64, ok bool) {
+	sequence, err := strconv.ParseUint(m.header.Get(headerReplayed), 10, 64)
+	return sequence, err == nil
 }
 
 // mark is what a mark says. One of an older version does not say by whom.

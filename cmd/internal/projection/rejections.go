@@ -5,51 +5,41 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"casdelius/projector/console"
 	"casdelius/store/jetstream"
 )
-
-// rejectionsKept is for how long the list of rejected messages is shown as it was: to make it the
-// whole stream of them is read.
-const rejectionsKept = 10 * time.Second
 
 // Rejections tells the console what ingest has rejected. It connects to the log when it is first
 // asked.
 type Rejections struct {
 	Connect func(ctx context.Context) (*jetstream.Log, error)
 
-	mu     sync.Mutex
-	log    *jetstream.Log
-	listed time.Time
-	list   []console.Rejected
+	mu   sync.Mutex
+	log  *jetstream.Log
+	open *jetstream.OpenRejected
 }
 
 // Newest implements console.Rejections.
 func (r *Rejections) Newest(ctx context.Context, limit int) ([]console.Rejected, int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.listed) > rejectionsKept {
-		log, err := r.connected(ctx)
-		if err != nil {
-			return nil, 0, err
-		}
-		var list []console.Rejected
-		for m, err := range log.Rejected(ctx) {
-			switch {
-			case errors.Is(err, jetstream.ErrNotFound): // nothing was ever rejected
-			case err != nil:
-				return nil, 0, translate(err)
-			case m.Mark == nil:
-				m.Body, m.Answer = nil, nil
-				list = append(list, rejected(m))
-			}
-		}
-		slices.Reverse(list)
-		r.list, r.listed = list, time.Now()
+	if _, err := r.connected(ctx); err != nil {
+		return nil, 0, err
 	}
-	return r.list[:min(limit, len(r.list))], len(r.list), nil
+	all, err := r.open.List(ctx)
+	if errors.Is(err, jetstream.ErrNotFound) {
+		return nil, 0, nil // nothing was ever rejected
+	}
+	if err != nil {
+		return nil, 0, translate(err)
+	}
+	var list []console.Rejected
+	for _, m := range all[max(len(all)-limit, 0):] {
+		list = append(list, rejected(m))
+	}
+	slices.Reverse(list)
+	return list, len(all), nil
 }
 
 // BySequence implements console.Rejections.
@@ -83,7 +73,7 @@ func (r *Rejections) connected(ctx context.Context) (*jetstream.Log, error) {
 		if err != nil {
 			return nil, translate(err)
 		}
-		r.log = log
+		r.log, r.open = log, log.OpenRejected()
 	}
 	return r.log, nil
 }

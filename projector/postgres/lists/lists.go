@@ -85,10 +85,13 @@ func (l *Lists) Parked(ctx context.Context, who projector.Selection, cause deliu
 	}), nil
 }
 
+// sqlMessage is what is said of a message of which nobody knows whose it is.
+const sqlMessage = "'message ' || sequence || ' of the stream'"
+
 // damaged lists the damage of the stream of which nobody knows whose it is.
 func (l *Lists) damaged(ctx context.Context, cause delius.Cause) ([]inspect.Parked, error) {
 	rows, err := l.DB.Pool.Query(ctx, `
-		select cause, 'message ' || sequence || ' of the stream', since from projection.damage
+		select cause, `+sqlMessage+`, since from projection.damage
 		where referral is null and accepted is null and ($1 = '' or cause = $1) order by since, sequence`, string(cause))
 	if err == nil {
 		var list []inspect.Parked
@@ -114,11 +117,14 @@ func (l *Lists) naming(ctx context.Context, who projector.Selection) ([]store.Re
 	return append([]store.Referral{}, naming...), err
 }
 
-func parked(row pgx.CollectableRow) (inspect.Parked, error) {
+func parked(row pgx.CollectableRow) (inspect.Parked, error) { return scanParked(row) }
+
+// scanParked reads something parked, behind other columns.
+func scanParked(row pgx.CollectableRow, others ...any) (inspect.Parked, error) {
 	var p inspect.Parked
 	var event string
 	var retry *time.Time
-	err := row.Scan(&p.Referral, &p.URN, &p.Address, &event, &p.Cause, &p.Problem, &p.Since, &p.Tries, &retry)
+	err := row.Scan(append(others, &p.Referral, &p.URN, &p.Address, &event, &p.Cause, &p.Problem, &p.Since, &p.Tries, &retry)...)
 	if kind, id, isEvent := strings.Cut(event, " "); isEvent {
 		p.Events = []store.Key{{Type: store.Type(kind), Referral: p.Referral, ID: id}}
 	}

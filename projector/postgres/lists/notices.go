@@ -13,11 +13,12 @@ import (
 )
 
 // Notices lists the notices that wait, in the order in which they were kept. Of a selection
-// its CRNs count; of these it lists what was sent in the last days, too.
-func (l *Lists) Notices(ctx context.Context, who projector.Selection) ([]inspect.Notice, error) {
-	which, args := "o.sent is null", []any{}
+// its CRNs count; of these it lists what was sent in the last days, too. It lists so many at
+// most; 0 is all.
+func (l *Lists) Notices(ctx context.Context, who projector.Selection, limit int) ([]inspect.Notice, error) {
+	which, args := "o.sent is null", []any{limit}
 	if len(who.CRNs) > 0 {
-		which, args = "o.crn = any ($1)", []any{texts(who.CRNs)}
+		which, args = "o.crn = any ($2)", []any{limit, texts(who.CRNs)}
 	}
 	rows, err := l.DB.Pool.Query(ctx, `
 		select o.number, o.crn, o.offender_address_id, o.kind, o.status, o.occurred, o.cause, o.tries, o.error,
@@ -33,7 +34,7 @@ func (l *Lists) Notices(ctx context.Context, who projector.Selection) ([]inspect
 				else 'waiting'
 			end
 		from projection.outbox o
-		where `+which+` order by o.number`, args...)
+		where `+which+` order by o.number limit nullif($1, 0)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing notices: %w", tx.Translate(err))
 	}

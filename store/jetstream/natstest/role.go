@@ -12,15 +12,19 @@ const (
 	Ingest        = "ingest"
 	Projector     = "projector"
 	Operator      = "operator"
+	Console       = "console"
 	Administrator = "administrator"
 )
+
+// Roles are the names of all.
+func Roles() []string { return []string{Ingest, Projector, Operator, Console, Administrator} }
 
 // authorize makes a server that is not started yet ask for a user and a password, as the block
 // authorization of a configuration file says, and gives each role a password.
 func (s *Server) authorize(block string) error {
 	s.password = rand.Text()
 	var b strings.Builder
-	for _, role := range []string{Ingest, Projector, Operator, Administrator} {
+	for _, role := range Roles() {
 		fmt.Fprintf(&b, "NATS_%s_PASSWORD: \"x%s\"\n", strings.ToUpper(role), s.password)
 	}
 	if err := s.options.ProcessConfigString(b.String() + block); err != nil {
