@@ -262,6 +262,9 @@ func TestMigratingKeepsWhatIsKnown(t *testing.T) {
 	r.exec(t, "drop table projection.audit, projection.request, projection.verified_finding, projection.verified, projection.figure")
 	r.exec(t, "drop function projection.keep_audit")
 	r.exec(t, "drop table projection.session_end, projection.session")
+	for _, table := range []string{"contact", "address"} {
+		r.exec(t, "alter table projection."+table+"_seal drop column edited_user, drop column edited_at")
+	}
 	r.exec(t, "drop index projection.parked_cause")
 	for _, column := range []string{"phase", "phase_since", "phase_from", "done", "total", "rate", "reached", "paused_by"} {
 		r.exec(t, "alter table projection.rebuild drop column "+column)

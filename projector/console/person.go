@@ -130,6 +130,11 @@ func (c *Console) users(r *http.Request, h *inspect.History) (map[int64]string, 
 	for i := range h.Current.Addresses {
 		ids = append(ids, h.Current.Addresses[i].UpdatedBy)
 	}
+	for _, edits := range []map[int64]inspect.Edit{h.Edits.Contacts, h.Edits.Addresses} {
+		for _, edit := range edits {
+			ids = append(ids, edit.User)
+		}
+	}
 	return c.ports.People.Users(r.Context(), ids)
 }
 

@@ -92,7 +92,7 @@ func TestAViewOfAPersonIsWrittenDownFirst(t *testing.T) {
 }
 
 // Catches a case that cannot be followed from its events to what stands, an edit that is shown
-// without its author, and an as-of that needs JavaScript.
+// without its author, also after events have changed the row, and an as-of that needs JavaScript.
 func TestACaseIsFollowedFromEventToPage(t *testing.T) {
 	t.Parallel()
 	w := setup(t, options{config: console.Config{Every: 50 * time.Millisecond}})
@@ -102,11 +102,12 @@ func TestACaseIsFollowedFromEventToPage(t *testing.T) {
 	b.open(w.url + "/person/X000001")
 	text := b.text()
 	for _, says := range []string{
-		"Up to date", "CAS3 person arrived updated", "Came by train", "Rang the landlord", "set by a person, before Cas3AndDelius last changed the row",
+		"Up to date", "CAS3 person arrived updated", "Came by train", "Rang the landlord", "set by a person: " + postgrestest.Practitioner + ", before Cas3AndDelius last changed the row",
 		"Has a new telephone", "set by a person: " + postgrestest.Practitioner, "last changed by " + postgrestest.Practitioner, "1 Long Lane\nLeeds", "Old Mill\n9 Mill Road", "Previous address, ended 2024-03-31",
 	} {
 		require.Contains(t, text, says)
 	}
+	require.Equal(t, 2, strings.Count(text, "before that by "+postgrestest.Practitioner+" on "), "of the arrival, and of the address of that stay")
 	b.accessible("a person")
 	b.picture("person")
 	b.open(w.url + "/person/X000001/row?urn=" + arrival + referral(1).String())

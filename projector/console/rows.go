@@ -26,6 +26,8 @@ type rowCard struct {
 	Parked  *delius.Parked
 	By      string    // who changed it last
 	At      time.Time // when
+	Before  string    // who had before the projector did, if that was it
+	Edited  time.Time // when; zero is not known
 	Fields  []fieldCard
 	Link    string // to the page of it alone
 	Past    bool   // it shows what events made, not what stands
@@ -44,8 +46,9 @@ type fieldCard struct {
 	ByHand  bool // what stands is a person's
 }
 
-// fieldOf shows a field; by is who last changed its row.
-func fieldOf(f delius.ExplainedField, by string) fieldCard {
+// fieldOf shows a field of a row. Of a person's it says whose: of somebody who was the last to
+// change the row, before the projector did if that is who changed it since.
+func fieldOf(f delius.ExplainedField, row *rowCard) fieldCard {
 	card := fieldCard{
 		Name: fieldNames[f.Name], Stands: shown(f.Name, f.Stands), Says: shown(f.Name, f.Text), Verdict: string(f.Verdict), Events: f.Events,
 		Differs: f.Verdict != delius.AsEvents, ByHand: f.Verdict == delius.ByPerson,
@@ -54,11 +57,13 @@ func fieldOf(f delius.ExplainedField, by string) fieldCard {
 		card.Applied, card.Known = shown(f.Name, *f.Applied), true
 	}
 	switch {
-	case !card.ByHand || by == "":
-	case slices.Contains(services, by):
-		card.Verdict += ", before " + by + " last changed the row"
+	case !card.ByHand || row.By == "":
+	case !slices.Contains(services, row.By):
+		card.Verdict += ": " + row.By
+	case row.Before != "":
+		card.Verdict += ": " + row.Before + ", before " + row.By + " last changed the row"
 	default:
-		card.Verdict += ": " + by
+		card.Verdict += ", before " + row.By + " last changed the row"
 	}
 	return card
 }
@@ -125,21 +130,29 @@ func cardOf(v *inspect.View, crn store.CRN, users map[int64]string, e *delius.Ex
 	}
 	for i := range v.Current.Contacts {
 		if row := &v.Current.Contacts[i]; e.URN != "" && row.ID == e.RowID {
-			card.By, card.At = users[row.UpdatedBy], row.Updated
+			card.changed(users, row.UpdatedBy, row.Updated, v.Edits.Contacts[row.ID])
 		}
 	}
 	for i := range v.Current.Addresses {
 		if row := &v.Current.Addresses[i]; e.URN == "" && row.ID == e.RowID {
-			card.By, card.At = users[row.UpdatedBy], row.Updated
+			card.changed(users, row.UpdatedBy, row.Updated, v.Edits.Addresses[row.ID])
 		}
 	}
 	for _, f := range e.Fields {
 		if f.Text == "" && f.Stands == "" {
 			continue
 		}
-		card.Fields = append(card.Fields, fieldOf(f, card.By))
+		card.Fields = append(card.Fields, fieldOf(f, &card))
 	}
 	return card
+}
+
+// changed says who changed a row last, and who had before if that was the projector.
+func (c *rowCard) changed(users map[int64]string, by int64, at time.Time, before inspect.Edit) {
+	c.By, c.At = users[by], at
+	if slices.Contains(services, c.By) {
+		c.Before, c.Edited = users[before.User], before.At
+	}
 }
 
 // itemName is what a contact or address is, in words.

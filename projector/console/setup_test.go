@@ -219,6 +219,15 @@ func (w *world) contact(code string) postgrestest.Contact {
 	return found[0]
 }
 
+// address is the only address.
+func (w *world) address() postgrestest.Address {
+	w.t.Helper()
+	all, err := w.delius.Addresses(ctx)
+	require.NoError(w.t, err)
+	require.Len(w.t, all, 1)
+	return all[0]
+}
+
 // raised is an event of a person with these details.
 func raised(crn store.CRN, kind store.Type, n int, id, emitted, details string) store.Event {
 	return store.Event{
@@ -246,6 +255,7 @@ func (w *world) story() {
 	)
 	w.reconcile()
 	require.NoError(w.t, w.delius.EditContact(ctx, w.contact("EAAR").ID, func(c *postgrestest.Contact) { c.Notes += "\nRang the landlord" }))
+	require.NoError(w.t, w.delius.EditAddress(ctx, w.address().ID, func(a *postgrestest.Address) { a.TelephoneNumber = "0113 496 0000" }))
 	w.put(
 		raised("X000001", store.PersonArrivedUpdated, 1, "corrected", "2024-03-10T13:00:00Z", `"arrivedAt":"2024-03-07T12:00:00Z",`+recorded+`,`+house),
 		raised("X000001", store.PersonDeparted, 1, "left", "2024-04-01T09:00:00Z", `"departedAt":"2024-03-31T12:00:00Z","notes":"Moved on",`+recorded+`,`+house),

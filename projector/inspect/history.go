@@ -26,10 +26,20 @@ type History struct {
 	Current   delius.Current
 	Outcome   delius.Outcome // what a look now would decide
 	Hold      *delius.Hold   // why nothing is written; nil if it is
-	Due       bool           // that look is yet to come
+	Edits     Edits
+	Due       bool // that look is yet to come
 	Conflicts []Conflict
 	Failing   []Failing // of its referrals: looking at them, or writing, met an unexpected error
 	Unseen    []Failing // referrals that could not be looked at; what they say is left out
+}
+
+// Edits says who had changed rows last, by the rows' numbers, before the projector last wrote them.
+type Edits struct{ Contacts, Addresses map[int64]Edit }
+
+// Edit is a change that somebody else made of a row.
+type Edit struct {
+	User int64
+	At   time.Time // zero is not known
 }
 
 // Recorded is an event and the times at which it passed. Its Received is when it was

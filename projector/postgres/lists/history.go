@@ -122,8 +122,48 @@ func (l *Lists) look(ctx context.Context, referrals []store.Referral, meant func
 	if history.Events, err = recorded(ctx, look.Tx(), who.Referrals); err != nil {
 		return inspect.History{}, fmt.Errorf("reading events: %w", tx.Translate(err))
 	}
+	if history.Edits, err = editsOf(ctx, look.Tx(), &is.Current); err != nil {
+		return inspect.History{}, fmt.Errorf("reading who edited rows: %w", tx.Translate(err))
+	}
 	history.Conflicts, err = conflictsOf(ctx, look.Tx(), is)
 	return history, err
+}
+
+// editsOf reads who had changed rows before they were last written.
+func editsOf(ctx context.Context, transaction pgx.Tx, current *delius.Current) (inspect.Edits, error) {
+	is := inspect.Edits{Contacts: map[int64]inspect.Edit{}, Addresses: map[int64]inspect.Edit{}}
+	var contacts, addresses []int64
+	for i := range current.Contacts {
+		contacts = append(contacts, current.Contacts[i].ID)
+	}
+	for i := range current.Addresses {
+		addresses = append(addresses, current.Addresses[i].ID)
+	}
+	rows, err := transaction.Query(ctx, `
+		select true, contact_id, edited_user, case when isfinite(edited_at) then edited_at end
+		from projection.contact_fingerprint where contact_id = any ($1) and edited_user is not null
+		union all
+		select false, offender_address_id, edited_user, case when isfinite(edited_at) then edited_at end
+		from projection.address_fingerprint where offender_address_id = any ($2) and edited_user is not null`, contacts, addresses)
+	if err != nil {
+		return is, err
+	}
+	type edited struct {
+		contact   bool
+		row, user int64
+		at        *time.Time
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e edited, err error) {
+		return e, row.Scan(&e.contact, &e.row, &e.user, &e.at)
+	})
+	for _, e := range all {
+		of := is.Addresses
+		if e.contact {
+			of = is.Contacts
+		}
+		of[e.row] = inspect.Edit{User: e.user, At: orZero(e.at)}
+	}
+	return is, err
 }
 
 // recorded reads the events of referrals with the times at which they passed.

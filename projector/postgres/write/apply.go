@@ -105,6 +105,8 @@ type writer struct {
 	contacts, wholeContacts   []delius.ContactRow // to update: what the events decide, or every column
 	addresses, wholeAddresses []delius.AddressRow
 	audits                    []audit
+	editedContacts            edits // of those that are updated
+	editedAddresses           edits
 
 	appliedContacts    []known[delius.AppliedContact]
 	appliedAddresses   []known[delius.AppliedAddress]
@@ -184,6 +186,9 @@ func (w *writer) change(d *projector.Decision, change delius.Change) {
 		row.Version, row.Updated = c.Was.Version+1, w.touched(c.Was.Updated)
 		if !c.Repair {
 			row.UpdatedBy = user
+			if !w.ours(c.Was.UpdatedBy) {
+				w.editedContacts.add(row.ID, c.Was.UpdatedBy, c.Was.Updated)
+			}
 		}
 		w.audits = append(w.audits, audit{w.config.Fixed.Changed, user, row.ID, row.OffenderID})
 		w.contacts, w.wholeContacts = appendTo(w.contacts, w.wholeContacts, c.Whole, row)
@@ -196,10 +201,18 @@ func (w *writer) change(d *projector.Decision, change delius.Change) {
 		row.Updated = w.touched(c.Was.Updated)
 		if !c.Repair {
 			row.UpdatedBy = w.config.Fixed.CAS3
+			if !w.ours(c.Was.UpdatedBy) {
+				w.editedAddresses.add(row.ID, c.Was.UpdatedBy, c.Was.Updated)
+			}
 		}
 		w.addresses, w.wholeAddresses = appendTo(w.addresses, w.wholeAddresses, c.Whole, row)
 		w.noteUpdate(c)
 	}
+}
+
+// ours says whether a user is one by whom services of ours write; nobody is as good.
+func (w *writer) ours(user int64) bool {
+	return user == 0 || user == w.config.Fixed.User(store.CAS2) || user == w.config.Fixed.CAS3
 }
 
 // movedFrom is on whom an address row stood that a change gives to somebody else; 0 of any

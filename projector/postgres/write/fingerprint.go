@@ -2,6 +2,7 @@ package write
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -137,4 +138,24 @@ func (w *writer) queueFingerprints(b *pgx.Batch) {
 	}
 	f.contacts.queue(b, sqlContactFingerprints, sqlLeaveContacts)
 	f.addresses.queue(b, sqlAddressFingerprints, sqlLeaveAddresses)
+	w.editedContacts.queue(b, "projection.contact_fingerprint f", "f.contact_id")
+	w.editedAddresses.queue(b, "projection.address_fingerprint f", "f.offender_address_id")
+}
+
+// edits are rows that somebody else had changed last, who that was, and when.
+type edits struct {
+	rows, users []int64
+	at          []rows.Stamp
+}
+
+func (e *edits) add(row, user int64, at time.Time) {
+	e.rows, e.users, e.at = append(e.rows, row), append(e.users, user), append(e.at, rows.Stamp(at))
+}
+
+// queue keeps who that was with the fingerprints, which have been taken before.
+func (e *edits) queue(b *pgx.Batch, table, id string) {
+	if len(e.rows) > 0 {
+		b.Queue("update "+table+" set edited_user = r.edited, edited_at = r.at from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as r (id, edited, at) where "+id+" = r.id",
+			e.rows, e.users, e.at)
+	}
 }
