@@ -154,7 +154,8 @@ func editsOf(ctx context.Context, transaction pgx.Tx, current *delius.Current) (
 		at        *time.Time
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e edited, err error) {
-		return e, row.Scan(&e.contact, &e.row, &e.user, &e.at)
+		err = row.Scan(&e.contact, &e.row, &e.user, &e.at)
+		return e, err
 	})
 	for _, e := range all {
 		of := is.Addresses
