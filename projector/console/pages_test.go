@@ -123,24 +123,65 @@ func TestEveryPageIsAccessible(t *testing.T) {
 		{"not-found", "/nothing", "Not found"},
 		{"signed-out", "/signed-out", "Sign in"},
 	} {
-		b.size(1280, 900, 1)
-		b.open(w.url + is.path)
-		b.shows(is.shows)
-		b.accessible(is.name)
-		b.picture(is.name)
-		b.dark()
-		b.rules(is.name+", dark", "['color-contrast']")
-		if is.name == "person" || is.name == "home" {
-			b.picture(is.name + "-dark")
-		}
-		b.media("prefers-color-scheme", "light")
-		b.size(320, 700, 1)
-		b.narrow(is.name + " at 320 pixels")
-		if is.name == "person" || is.name == "home" {
-			b.picture(is.name + "-320")
-		}
-		b.size(1280, 900, 2)
-		b.narrow(is.name + " at 200 %")
+		b.sound(w, is.name, is.path, is.shows)
+	}
+}
+
+// sound requires that a page shows something, and that it is accessible, light and dark, at 320
+// pixels and at twice the size.
+func (b *tab) sound(w *world, name, path, shows string) {
+	b.t.Helper()
+	b.size(1280, 900, 1)
+	b.open(w.url + path)
+	b.shows(shows)
+	b.accessible(name)
+	b.picture(name)
+	b.dark()
+	b.rules(name+", dark", "['color-contrast']")
+	if name == "person" || name == "home" {
+		b.picture(name + "-dark")
+	}
+	b.media("prefers-color-scheme", "light")
+	b.size(320, 700, 1)
+	b.narrow(name + " at 320 pixels")
+	if name == "person" || name == "home" {
+		b.picture(name + "-320")
+	}
+	b.size(1280, 900, 2)
+	b.narrow(name + " at 200 %")
+}
+
+// Catches the same of what stands there for a while only: a rebuild under way, paused or
+// interrupted, and notices that wait, fail or wait for those.
+func TestWhatIsUnderWayIsAccessible(t *testing.T) {
+	t.Parallel()
+	w, b := everything(t)
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		_, err := w.delius.Pool.Exec(ctx, statement, args...)
+		require.NoError(t, err)
+	}
+	exec(`insert into projection.rebuild (worker, since, started, lease_end, phase, phase_since, phase_from, done, total, rate, reached)
+		values ('jane.smith', now() - interval '1 minute', now() - interval '2 minutes', now() + interval '1 hour', 'people', now() - interval '50 s', 0, 500, 2000, 300, now())`)
+	b.sound(w, "rebuild-under-way", "/rebuild", "10 a second, at most 300 events")
+	require.Contains(t, b.text(), "2 minutes 30 seconds of this phase")
+	exec("update projection.rebuild set paused_by = 'ada'")
+	b.sound(w, "rebuild-paused", "/rebuild", "Paused by ada")
+	exec("update projection.rebuild set paused_by = '', lease_end = now() - interval '1 second'")
+	b.sound(w, "rebuild-interrupted", "/rebuild", "Interrupted")
+
+	notice := func(address int, crn string, tries int, problem string) {
+		t.Helper()
+		exec(`insert into projection.outbox (offender_address_id, offender_id, crn, kind, status, occurred, cause, trace, tries, error, next_try)
+			select $1, offender_id, crn, 'updated', 'P', now() - interval '1 minute', '', '', $3, $4, case when $3 > 0 then now() + interval '1 minute' else '-infinity' end
+			from delius.offender where crn = $2`, address, crn, tries, problem)
+	}
+	notice(1, "X000001", 3, "the topic does not answer")
+	notice(2, "X000001", 0, "")
+	notice(3, "X000002", 0, "")
+	b.sound(w, "notices-waiting", "/notices", "3 tries; the last said: the topic does not answer")
+	for _, says := range []string{"Failed", "It waits for notice 1, of the same person or address", "Waiting"} {
+		require.Contains(t, b.text(), says)
 	}
 }
 
