@@ -7,9 +7,6 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -21,8 +18,6 @@ import (
 
 	"casdelius/cmd/internal/projection"
 	"casdelius/ingest"
-	"casdelius/ingest/casapi/casapitest"
-	"casdelius/ingest/sqs/sqstest"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/outbox"
@@ -33,6 +28,7 @@ import (
 	"casdelius/store"
 	"casdelius/store/failpoint"
 	"casdelius/store/jetstream"
+	"casdelius/store/jetstream/natstest"
 	"casdelius/store/storetest"
 	"casdelius/store/torturetest"
 )
@@ -90,11 +86,7 @@ func TestTortureFailpoints(t *testing.T) {
 // while events come in. What they had in hand others finish.
 func TestTortureFailpointsOfProcesses(t *testing.T) {
 	t.Parallel()
-	programs := t.TempDir()
-	build := exec.Command("go", "build", "-race", "-tags", "torture", "-o", programs, "casdelius/cmd/ingest", "casdelius/cmd/projector")
-	said, err := build.CombinedOutput()
-	require.NoError(t, err, string(said))
-	for program, services := range map[string][]string{"ingest": {ofIngest}, "projector": {ofProjector, ofRelay}} {
+	for program, services := range map[string][]string{natstest.Ingest: {ofIngest}, natstest.Projector: {ofProjector, ofRelay}} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			f := newFaulty(t, moments/4)
@@ -103,9 +95,11 @@ func TestTortureFailpointsOfProcesses(t *testing.T) {
 					f.launch(service)
 				}
 			}
+			programs := f.build(t, "-race", "-tags", "torture")
+			programs.environment = append(programs.environment, "AWS_ENDPOINT_URL_SNS="+f.sns.URL(), "MESSAGING_PRODUCER_TOPIC="+f.arn)
 			faults := faultsOf([]failpoint.Kind{failpoint.Kill}, services...)
 			f.meetAll(faults, len(faults), func(fault failpoint.Fault) {
-				f.kill(filepath.Join(programs, program), fault)
+				f.kill(programs, program, fault)
 				for _, service := range services {
 					f.launch(service)
 				}
@@ -120,19 +114,14 @@ func TestTortureFailpointsOfProcesses(t *testing.T) {
 }
 
 // kill runs a program that is killed at a failpoint, while events come in.
-func (f *faulty) kill(program string, fault failpoint.Fault) {
+func (f *faulty) kill(programs *programs, program string, fault failpoint.Fault) {
 	f.t.Helper()
-	command := exec.Command(program)
-	if filepath.Base(program) == "projector" {
-		command.Args = append(command.Args, "run", "--notice-lease=1s")
+	args := []string{program}
+	if program == natstest.Projector {
+		args = append(args, "run", "--notice-lease=1s")
 	}
-	command.Env = append(os.Environ(), failpoint.Variable+"="+fault.String(),
-		"HTTP_ADDRESS=127.0.0.1:0", "NATS_URL="+f.nats.URL(), "NATS_MONITOR_URL="+f.nats.MonitorURL(), "STREAM_REPLICAS=1",
-		"AWS_REGION="+sqstest.Region, "AWS_ENDPOINT_URL_SQS="+f.sqs.URL(), "AWS_ENDPOINT_URL_SNS="+f.sns.URL(),
-		"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "AWS_EC2_METADATA_DISABLED=true", "CANARY_INTERVAL=0",
-		"MESSAGING_CONSUMER_QUEUE="+queueName, "MESSAGING_CONSUMER_DETAIL_URLS="+f.cas.URL(), "OAUTH2_TOKEN_URI="+f.cas.TokenURL(),
-		"OAUTH2_CLIENT_ID="+casapitest.ClientID, "OAUTH2_CLIENT_SECRET="+casapitest.ClientSecret,
-		"DELIUS_DATABASE_URL="+f.database, "MESSAGING_PRODUCER_TOPIC="+f.arn)
+	command := programs.command(program, args...)
+	command.Env = append(command.Env, failpoint.Variable+"="+fault.String())
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = f.said, &said
 	require.NoError(f.t, command.Start())

@@ -7,13 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -118,11 +113,10 @@ func TestLogsMetricsHealthTracesAndListsTellNothingOfPeopleAndNoSecret(t *testin
 // plantedSystem is a system whose services are programs that log at debug and export traces.
 type plantedSystem struct {
 	*system
-	programs              string // the folder that they are in
+	*programs
 	ingesting, projecting *program
 	traces                *journal
 	passwords             map[string]string
-	environment           []string
 	live                  store.Referral
 }
 
@@ -130,10 +124,10 @@ const fewDeliveries = "cas-events-few"
 
 func startPlanted(t *testing.T) *plantedSystem {
 	t.Helper()
-	p := &plantedSystem{system: setup(t), programs: t.TempDir(), traces: &journal{}, passwords: map[string]string{}, live: newReferral()}
-	said, err := exec.Command("go", "build", "-o", p.programs, "casdelius/cmd/ingest", "casdelius/cmd/projector").CombinedOutput()
-	require.NoError(t, err, string(said))
-	_, err = p.sqs.CreateQueue(fewDeliveries, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 2})
+	p := &plantedSystem{system: setup(t), traces: &journal{}, passwords: map[string]string{}, live: newReferral()}
+	p.database = postgrestest.AsRole(p.delius.Pool.Config().ConnString()) // with its password, as an environment may have it
+	p.programs = p.build(t)
+	_, err := p.sqs.CreateQueue(fewDeliveries, sqstest.QueueSettings{DeadLetterQueue: deadLetters, MaxReceiveCount: 2})
 	require.NoError(t, err)
 	p.admit(t, someone, constrained, triggered)
 	for _, statement := range []string{
@@ -149,13 +143,9 @@ func startPlanted(t *testing.T) *plantedSystem {
 		_, _ = io.Copy(p.traces, r.Body)
 	}))
 	t.Cleanup(collector.Close)
-	database := postgrestest.AsRole(p.delius.Pool.Config().ConnString()) // with its password, as an environment may have it
-	p.environment = append(os.Environ(), "LOG_LEVEL=debug", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "HTTP_ADDRESS=127.0.0.1:0",
-		"NATS_MONITOR_URL="+p.nats.MonitorURL(), "STREAM_REPLICAS=1", "DELIUS_DATABASE_URL="+database,
-		"AWS_REGION="+sqstest.Region, "AWS_ENDPOINT_URL_SQS="+p.sqs.URL(), "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=Keyquill",
-		"MESSAGING_CONSUMER_QUEUE="+fewDeliveries, "MESSAGING_CONSUMER_DETAIL_URLS="+p.cas.URL(), "OAUTH2_TOKEN_URI="+p.cas.TokenURL(),
-		"OAUTH2_CLIENT_ID="+casapitest.ClientID, "OAUTH2_CLIENT_SECRET="+casapitest.ClientSecret)
-	for _, of := range []string{database, p.nats.URLAs(natstest.Ingest), p.nats.URLAs(natstest.Projector)} {
+	p.environment = append(p.environment, "LOG_LEVEL=debug", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "CANARY_INTERVAL=10m",
+		"AWS_SECRET_ACCESS_KEY=Keyquill", "MESSAGING_CONSUMER_QUEUE="+fewDeliveries)
+	for _, of := range []string{p.database, p.nats.URLAs(natstest.Ingest), p.nats.URLAs(natstest.Projector)} {
 		address, err := url.Parse(of)
 		require.NoError(t, err)
 		password, given := address.User.Password()
@@ -279,60 +269,4 @@ func (p *plantedSystem) everythingStored(t *testing.T) string {
 	}
 	fmt.Fprintln(&all, p.rows(t), p.conflicts(t), strings.Join(p.environment, "\n"))
 	return all.String()
-}
-
-// program is one that runs.
-type program struct {
-	name, address string
-	log           *journal
-	command       *exec.Cmd
-}
-
-func (p *plantedSystem) command(role string, args ...string) *exec.Cmd {
-	command := exec.Command(filepath.Join(p.programs, args[0]), args[1:]...)
-	command.Env = append(slices.Clone(p.environment), "NATS_URL="+p.nats.URLAs(role), "NATS_INBOX_PREFIX="+natstest.InboxOf(role))
-	return command
-}
-
-// output is what a command prints.
-func (p *plantedSystem) output(t *testing.T, args ...string) string {
-	t.Helper()
-	said, err := p.command(natstest.Operator, args...).CombinedOutput()
-	require.NoError(t, err, string(said))
-	return string(said)
-}
-
-// start starts the program of a role and waits until it has started.
-func (p *plantedSystem) start(t *testing.T, role string, args ...string) *program {
-	t.Helper()
-	r := &program{name: role, log: newJournal(t), command: p.command(role, append([]string{role}, args...)...)}
-	r.command.Stdout, r.command.Stderr = r.log, r.log
-	require.NoError(t, r.command.Start())
-	t.Cleanup(func() { _ = r.command.Process.Kill() })
-	started := regexp.MustCompile(`"msg":"started".*"http":"([^"]+)"`)
-	eventually(t, role+" has started", func() bool {
-		found := started.FindStringSubmatch(r.log.text())
-		if found != nil {
-			r.address = found[1]
-		}
-		return found != nil
-	})
-	return r
-}
-
-func (r *program) get(t *testing.T, path string) string {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + r.address + path)
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	return string(text)
-}
-
-func (r *program) stop(t *testing.T) {
-	t.Helper()
-	require.NoError(t, r.command.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, r.command.Wait(), "exit code 0")
 }
