@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -69,7 +71,7 @@ func (p *programs) start(t *testing.T, role string, args ...string) *program {
 	r := &program{name: role, log: newJournal(t), command: p.command(role, append([]string{role}, args...)...)}
 	r.command.Stdout, r.command.Stderr = r.log, r.log
 	require.NoError(t, r.command.Start())
-	t.Cleanup(func() { _ = r.command.Process.Kill() })
+	t.Cleanup(r.kill)
 	started := regexp.MustCompile(`"msg":"started".*"http":"([^"]+)"`)
 	eventually(t, role+" has started", func() bool {
 		found := started.FindStringSubmatch(r.log.text())
@@ -97,4 +99,30 @@ func (r *program) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, r.command.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, r.command.Wait(), "exit code 0")
+}
+
+// kill ends it as kill -9 does, and returns when it is gone. One that is gone is left alone.
+func (r *program) kill() {
+	_ = r.command.Process.Kill() // it may have ended by itself
+	_ = r.command.Wait()         // that it was killed
+}
+
+// signal sends it a signal.
+func (r *program) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	require.NoError(t, r.command.Process.Signal(s))
+}
+
+// metric is the value of a metric without labels.
+func (r *program) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(r.get(t, "/metrics")) {
+		if value, is := strings.CutPrefix(line, name+" "); is {
+			number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			require.NoError(t, err)
+			return number
+		}
+	}
+	require.Fail(t, "no such metric", name)
+	return 0
 }
