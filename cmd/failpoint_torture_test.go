@@ -185,7 +185,7 @@ func (f *faulty) launch(service string) {
 	case ofProjector:
 		f.running[service] = f.project(f.t, func(c *projector.Config) { c.Grace, c.Batch = grace, 5 })
 	case ofRelay:
-		pool, err := projection.Connect(ctx, cmp.Or(f.direct, f.database), 1)
+		pool, err := projection.Delius(cmp.Or(f.direct, f.database)).Connect(ctx, 1)
 		require.NoError(f.t, err)
 		db, err := postgres.New(ctx, pool, f.pauses)
 		require.NoError(f.t, err)

@@ -73,7 +73,7 @@ func durableDelius(b *testing.B, who []storetest.Person) *pgxpool.Pool {
 	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Fsync: true})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, cluster.Stop()) })
-	pool, err := projection.Connect(ctx, cluster.URL("postgres"), 4)
+	pool, err := projection.Delius(cluster.URL("postgres")).Connect(ctx, 4)
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
 	require.NoError(b, postgrestest.CreateDelius(ctx, pool))

@@ -47,7 +47,7 @@ func TestBehindAPoolerEverythingIsAsWithoutOne(t *testing.T) {
 // rebuild rebuilds everyone as the program does, on connections of its own.
 func (s *system) rebuild(t *testing.T) (projector.Tally, error) {
 	t.Helper()
-	pool, err := projection.Connect(ctx, s.database, 2)
+	pool, err := projection.Delius(s.database).Connect(ctx, 2)
 	require.NoError(t, err)
 	defer pool.Close()
 	db, err := postgres.New(ctx, pool, postgres.Config{})

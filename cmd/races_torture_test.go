@@ -101,7 +101,7 @@ func newRaces(t *testing.T, n int, of func(projector.Steps) projector.Steps) *ra
 			}
 		}
 	}
-	pool, err := projection.Connect(ctx, r.database, 3*places)
+	pool, err := projection.Delius(r.database).Connect(ctx, 3*places)
 	require.NoError(t, err)
 	r.close = sync.OnceFunc(pool.Close)
 	t.Cleanup(r.close)

@@ -83,7 +83,7 @@ func requireNoOddSetting(t *testing.T, through func(testing.TB, string) string) 
 	if through != nil {
 		url = through(t, url)
 	}
-	pool, err := projection.Connect(ctx, url, 1)
+	pool, err := projection.Delius(url).Connect(ctx, 1)
 	require.NoError(t, err)
 	defer pool.Close()
 	require.Equal(t, through != nil, postgres.Pooled(pool))
@@ -91,7 +91,7 @@ func requireNoOddSetting(t *testing.T, through func(testing.TB, string) string) 
 	require.NoError(t, err)
 	requireSettled(t, pool, db)
 
-	office, err := projection.Connect(ctx, database.Owner, 1)
+	office, err := projection.Delius(database.Owner).Connect(ctx, 1)
 	require.NoError(t, err)
 	defer office.Close()
 	delius := postgrestest.Delius{Pool: office}

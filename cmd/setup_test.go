@@ -254,7 +254,7 @@ func (s *system) project(t *testing.T, change ...func(*projector.Config)) *insta
 	for _, f := range change {
 		f(&config)
 	}
-	pool, err := projection.Connect(ctx, s.database, 2)
+	pool, err := projection.Delius(s.database).Connect(ctx, 2)
 	require.NoError(t, err)
 	db, err := postgres.New(ctx, pool, s.pauses)
 	require.NoError(t, err)

@@ -124,7 +124,7 @@ func TestPostgreSQLIsConnectedToByVerifiedTLSAndAnotherServerIsRefused(t *testin
 	connect := func(name, file string) error {
 		address := named(t, cluster.URL("postgres"), name)
 		address.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {file}}.Encode()
-		verified, err := projection.Connect(ctx, address.String(), 1)
+		verified, err := projection.Delius(address.String()).Connect(ctx, 1)
 		if err == nil {
 			verified.Close()
 		}

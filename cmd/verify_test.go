@@ -44,7 +44,7 @@ func TestVerifyFindsNoDamageWhileEventsAndEditsComeIn(t *testing.T) {
 // connections of its own.
 func (s *system) verifier(t *testing.T) func(repair bool) verify.Verdict {
 	t.Helper()
-	pool, err := projection.Connect(ctx, s.database, 2)
+	pool, err := projection.Delius(s.database).Connect(ctx, 2)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	db, err := postgres.New(ctx, pool, postgres.Config{})

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -70,23 +68,10 @@ func (o *casOptions) given() bool { return len(o.DetailURLs) > 0 }
 
 // Faults names what is wrong with the options, if they are given.
 func (o *casOptions) Faults() error {
-	if err := o.readSecret(); err != nil || !o.given() {
+	if err := command.SecretFile("OAUTH2_CLIENT_SECRET_FILE", o.SecretFile, &o.ClientSecret); err != nil || !o.given() {
 		return err
 	}
 	return o.config().Validate()
-}
-
-// readSecret takes the secret from its file, if there is one.
-func (o *casOptions) readSecret() error {
-	if o.SecretFile == "" {
-		return nil
-	}
-	secret, err := os.ReadFile(o.SecretFile)
-	if err != nil {
-		return fmt.Errorf("OAUTH2_CLIENT_SECRET_FILE: %w", err)
-	}
-	o.ClientSecret = strings.TrimSpace(string(secret))
-	return nil
 }
 
 func (o *casOptions) config() casapi.Config {

@@ -305,6 +305,12 @@ func TestRejectedMessagesAreListedShownAndReplayed(t *testing.T) {
 	code, _, stderr = w.tool(t, "rejected", "show", "99")
 	require.Equal(t, service.ExitError, code)
 	require.Contains(t, stderr, "99")
+	// Catches the numbers of the server's interface in what is told to a person.
+	for _, args := range [][]string{{"show", "99"}, {"replay", "99"}, {"dismiss", "99", "--why", "nonsense"}} {
+		code, _, stderr = w.tool(t, append([]string{"rejected"}, args...)...)
+		require.Equal(t, service.ExitError, code)
+		require.Equal(t, "ingest: look up rejected message 99: not in the stream: message not found: `ingest rejected list --all` shows the numbers\n", stderr)
+	}
 }
 
 func TestLookingForRejectedMessagesMakesNoStream(t *testing.T) {

@@ -107,7 +107,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 			err = m.Err
 		}
 		if err != nil {
-			return err
+			return sought(err)
 		}
 		if c.JSON {
 			return json.NewEncoder(s.stdout).Encode(forMachines(m))
@@ -126,7 +126,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 // command fail in the end.
 func (c *replayCommand) Run(ctx context.Context, s *session) error {
 	if len(c.Sequences) == 0 && c.Reason == "" && !c.All {
-		return errors.New("say which to replay: numbers of the list, --reason, or --all")
+		return command.Misused("say which to replay: numbers of the list, --reason, or --all")
 	}
 	return s.withStreams(ctx, func(log *jetstream.Log) error {
 		messages, err := c.choose(ctx, log)
@@ -160,7 +160,7 @@ func (c *replayCommand) choose(ctx context.Context, log *jetstream.Log) ([]jetst
 		for _, sequence := range c.Sequences {
 			m, err := log.RejectedBySequence(ctx, sequence)
 			if err != nil {
-				return nil, err
+				return nil, sought(err)
 			}
 			chosen = append(chosen, m)
 		}
@@ -184,17 +184,25 @@ func (c *replayCommand) choose(ctx context.Context, log *jetstream.Log) ([]jetst
 // Run marks rejected messages as of no use to anybody.
 func (c *dismissCommand) Run(ctx context.Context, s *session) error {
 	if c.Why == "" {
-		return errors.New("say why they are of no use to anybody: --why")
+		return command.Misused("say why they are of no use to anybody: --why")
 	}
 	return s.withStreams(ctx, func(log *jetstream.Log) error {
 		for _, sequence := range c.Sequences {
 			if err := s.messages(log).Dismiss(ctx, sequence, store.Mark{Who: c.Who(), Why: c.Why}); err != nil {
-				return err
+				return sought(err)
 			}
 		}
 		fmt.Fprintf(s.stdout, "%d dismissed\n", len(c.Sequences))
 		return nil
 	})
+}
+
+// sought says of a number that is none of the list's where to find those.
+func sought(err error) error {
+	if errors.Is(err, jetstream.ErrNotFound) {
+		return fmt.Errorf("%w: `ingest rejected list --all` shows the numbers", err)
+	}
+	return err
 }
 
 // messages are the rejected messages of a log.
@@ -209,7 +217,7 @@ func withReason(text string) (func(jetstream.RejectedMessage) bool, error) {
 	}
 	reason, err := store.ParseReason(text)
 	if err != nil {
-		return nil, err
+		return nil, command.Misused("--reason: %w", err)
 	}
 	return func(m jetstream.RejectedMessage) bool { return m.Reason == reason }, nil
 }

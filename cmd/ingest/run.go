@@ -59,7 +59,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer stopTracing()
-	endpoints, err := service.Serve("ingest", c.HTTP.Address, s.registry, s.logger, service.Limits{})
+	endpoints, err := service.Serve("ingest", c.HTTP.At(), s.registry, s.logger, service.Limits{})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (c *auditCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.Limit < 1 {
-		return fmt.Errorf("--limit is %d: want 1 or more", c.Limit)
+		return command.Misused("--limit is %d: want 1 or more", c.Limit)
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
 		list, err := db.Orders.Audit(ctx, orders.Entries{CRN: crn, Who: c.By, Limit: c.Limit})

@@ -33,6 +33,8 @@ type cli struct {
 	Console     consoleCommand      `cmd:"" help:"Serve the operator's console: pages about all of this."`
 	Audit       auditCommand        `cmd:"" help:"List who did what, and who looked at whom in the console."`
 	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
+
+	command string // which was given
 }
 
 const description = `Makes Delius what the CAS events of the stream say.
@@ -56,10 +58,20 @@ Examples:
 Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
 (verify), 1 an error or wrong usage, 130 interrupted.`
 
+// AfterApply notes which command it is, as not all of them need the same.
+func (c *cli) AfterApply(k *kong.Context) error {
+	c.command = k.Command()
+	return nil
+}
+
 // Faults names what is wrong with the options that all commands have.
 func (c *cli) Faults() error {
 	var database error
-	if c.Database == "" && c.Grants.Role == "" && c.Console.Reader == "" { // which need none
+	switch {
+	case c.command == "healthcheck": // which asks the service alone
+		return nil
+	case c.Database != "", c.command == "grants", c.command == "console" && c.Console.Reader != "": // which need none
+	default:
 		database = errors.New("no database is given: set DELIUS_DATABASE_URL, such as postgres://user:password@host:5432/database")
 	}
 	return errors.Join(database, c.Log.Faults(), c.NATS.Faults(c.Stream))

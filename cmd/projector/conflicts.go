@@ -90,7 +90,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if d, err := time.ParseDuration(text); err == nil && d < 0 {
-		return time.Time{}, fmt.Errorf("--since %s is in the future: want how long ago, such as %s", text, -d)
+		return time.Time{}, command.Misused("--since %s is in the future: want how long ago, such as %s", text, -d)
 	} else if err == nil {
 		return now.Add(-d), nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/projection"
 	"casdelius/cmd/internal/service"
 	"casdelius/projector/console"
@@ -27,6 +28,7 @@ type consoleCommand struct {
 	Issuer   string        `name:"oidc-issuer" env:"CONSOLE_OIDC_ISSUER" placeholder:"URL" group:"Sign-in" help:"The OpenID provider that signs users in. Without it the console is local, and only shows."`
 	ClientID string        `name:"oidc-client-id" env:"CONSOLE_OIDC_CLIENT_ID" placeholder:"ID" group:"Sign-in" help:"What the provider knows the console by."`
 	Secret   string        `name:"oidc-client-secret" env:"CONSOLE_OIDC_CLIENT_SECRET" secret:"all" placeholder:"SECRET" group:"Sign-in" help:"By the environment alone."`
+	File     string        `name:"oidc-client-secret-file" env:"CONSOLE_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE" group:"Sign-in" help:"File that holds the client's secret, in place of CONSOLE_OIDC_CLIENT_SECRET."`
 	Claim    string        `name:"oidc-roles-claim" env:"CONSOLE_OIDC_ROLES_CLAIM" default:"roles" group:"Sign-in" help:"The claim of the token that has the roles; dots lead into claims."`
 	Prefix   string        `name:"role-prefix" env:"CONSOLE_ROLE_PREFIX" default:"casdelius-" group:"Sign-in" help:"What stands before view, operate, see-bodies and restricted. Case, - and _ make no difference."`
 	Session  time.Duration `name:"session" env:"CONSOLE_SESSION" default:"8h" group:"Sign-in" help:"How long a sign-in holds, 24h at most."`
@@ -63,14 +65,15 @@ func (c *consoleCommand) Faults() error {
 	if err != nil {
 		return fmt.Errorf("CONSOLE_ADDRESS is %q: want an address with a port, such as 127.0.0.1:8081", c.Address)
 	}
+	secret := command.SecretFile("CONSOLE_OIDC_CLIENT_SECRET_FILE", c.File, &c.Secret)
 	signIn := c.signIn()
 	if signIn == nil {
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return fmt.Errorf("CONSOLE_ADDRESS is %q: without a sign-in (CONSOLE_OIDC_ISSUER) the console serves this machine alone, such as 127.0.0.1:8081", c.Address)
 		}
-		return nil
+		return secret
 	}
-	all := signIn.Validate()
+	all := errors.Join(secret, signIn.Validate())
 	if c.Writer == "" {
 		all = errors.Join(all, errors.New("CONSOLE_WRITER_DATABASE_URL is not set: a sign-in needs it for its sessions"))
 	}
@@ -82,22 +85,23 @@ func (c *consoleCommand) Faults() error {
 
 // Run serves the pages until ctx ends.
 func (c *consoleCommand) Run(ctx context.Context, s *session) error {
-	url := c.Reader
-	if url == "" {
-		url = s.Database
+	source := s.source()
+	if c.Reader != "" {
+		source = projection.Source{Variable: "CONSOLE_DATABASE_URL", URL: c.Reader}
 	}
-	reader, err := projection.Connect(ctx, url, consoleConnections)
+	reader, err := source.Connect(ctx, consoleConnections)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	db, err := projection.Open(ctx, reader, postgres.Config{})
+	db, err := source.Open(ctx, reader, postgres.Config{})
 	if err != nil {
 		return err
 	}
 	var writer *pgxpool.Pool
 	if c.Writer != "" {
-		if writer, err = projection.Connect(ctx, c.Writer, 1); err != nil {
+		to := projection.Source{Variable: "CONSOLE_WRITER_DATABASE_URL", URL: c.Writer}
+		if writer, err = to.Connect(ctx, 1); err != nil {
 			return err
 		}
 		defer writer.Close()
@@ -108,13 +112,13 @@ func (c *consoleCommand) Run(ctx context.Context, s *session) error {
 	defer rejections.Close() //nolint:errcheck // it only reads
 	ports := db.ConsolePorts(writer, postgres.Config{})
 	ports.Rejections = rejections
-	endpoints, err := service.Serve("console", c.Address, service.Registry(), s.logger, service.Limits{})
+	endpoints, err := service.Serve("console", service.Address{Variable: "CONSOLE_ADDRESS", Value: c.Address}, service.Registry(), s.logger, service.Limits{})
 	if err != nil {
-		return fmt.Errorf("CONSOLE_ADDRESS is %q: %w", c.Address, err)
+		return err
 	}
 	defer endpoints.Close()
 	endpoints.Handle("/", console.New(ports, console.Config{SignIn: c.signIn(), Logger: s.logger}))
-	endpoints.Started(service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error { return projection.CheckSchemas(ctx, reader) }})
+	endpoints.Started(service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error { return source.CheckSchemas(ctx, reader) }})
 	s.logger.InfoContext(ctx, "started", "pages", "http://"+endpoints.Address(), "local", c.signIn() == nil)
 	<-ctx.Done()
 	s.logger.InfoContext(ctx, "stopped")

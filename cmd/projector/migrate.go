@@ -9,7 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/projection"
+	"casdelius/projector/audit"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/foldversion"
 	"casdelius/projector/postgres/outbox"
@@ -19,6 +21,8 @@ import (
 type migrateCommand struct {
 	AllowOlder bool   `help:"Let a program with an older fold write again: to go back to an older version, once every newer one is stopped."`
 	Notices    string `placeholder:"on|off" help:"Whether notices of address rows are kept from now on, and sent by projector run; off at first. Left as it is where this is not given."`
+
+	command.Actor `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -31,7 +35,7 @@ A program whose fold is older than the one that has written stands back, so that
 
 Examples:
   projector migrate
-  projector migrate --notices=on
+  projector migrate --notices=on --as jane.smith --why "the switch-over"
   projector migrate --notices=off
   projector migrate --allow-older`
 }
@@ -86,6 +90,9 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		fmt.Fprintf(s.stdout, "the fold version was %d: the next program that writes sets it anew, an older one too\n", was)
+		if err := c.record(ctx, pool, audit.Older, map[string]any{"foldVersion": was}, "done"); err != nil {
+			return err
+		}
 	}
 	if c.Notices != "" {
 		if err := c.turn(ctx, s, pool); err != nil {
@@ -129,9 +136,17 @@ func join(changes []jetstream.Difference) string {
 // turn turns notices on or off.
 func (c *migrateCommand) turn(ctx context.Context, s *session, pool *pgxpool.Pool) error {
 	changed, err := outbox.Keep(ctx, pool, c.Notices == "on")
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	came := "done"
+	if !changed {
+		came = "was so already"
+	}
+	if err := c.record(ctx, pool, audit.Notices, map[string]any{"keep": c.Notices}, came); err != nil {
+		return err
+	}
+	switch {
 	case !changed:
 		fmt.Fprintf(s.stdout, "notices of address rows were %s already\n", c.Notices)
 	case c.Notices == "on":
@@ -140,4 +155,13 @@ func (c *migrateCommand) turn(ctx context.Context, s *session, pool *pgxpool.Poo
 		fmt.Fprintln(s.stdout, "notices of address rows are not kept any more; those that wait are still sent")
 	}
 	return nil
+}
+
+// record adds what was done to the audit.
+func (c *migrateCommand) record(ctx context.Context, pool *pgxpool.Pool, what string, detail map[string]any, came string) error {
+	db, err := postgres.New(ctx, pool, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	return record(ctx, db, &c.Actor, what, detail, came)
 }

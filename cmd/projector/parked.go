@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,14 +118,14 @@ Examples:
 // Run makes what is parked be retried at once.
 func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 	if c.CRN == "" && c.Cause == "" && !c.All {
-		return errors.New("say what to retry: --crn, --cause or --all")
+		return command.Misused("say what to retry: --crn, --cause or --all")
 	}
 	who, cause, err := parkedSelection(c.CRN, c.Cause)
 	if err != nil {
 		return err
 	}
 	if c.Cause != "" && !cause.Retried() {
-		return fmt.Errorf("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", cause, cause.Remedy())
+		return command.Misused("--cause: %s is of events whose detail never changes, so that a retry is of no use: %s", cause, cause.Remedy())
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
 		return s.ask(ctx, db, nil, requests.Request{
@@ -146,7 +145,7 @@ func parkedSelection(crn, cause string) (who projector.Selection, of delius.Caus
 		for i, known := range inspect.Causes() {
 			names[i] = string(known)
 		}
-		return who, "", fmt.Errorf("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
+		return who, "", command.Misused("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
 	}
 	return who, of, nil
 }

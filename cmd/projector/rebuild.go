@@ -40,12 +40,12 @@ func (w *selection) rebuild() (projector.Rebuild, error) {
 	for _, text := range w.Referral {
 		referral, err := store.ParseReferral(text)
 		if err != nil {
-			return r, fmt.Errorf("--referral %q: %w", text, err)
+			return r, command.Misused("--referral %q: %w", text, err)
 		}
 		r.Referrals = append(r.Referrals, referral)
 	}
 	if w.Workers != nil && *w.Workers < 1 {
-		return r, fmt.Errorf("--workers %d: want 1 or more", *w.Workers)
+		return r, command.Misused("--workers %d: want 1 or more", *w.Workers)
 	}
 	r.By = projection.ProcessName()
 	return r, nil
@@ -98,7 +98,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.Rate < 0 {
-		return fmt.Errorf("--rate %d: want events a second, or 0 for no limit", c.Rate)
+		return command.Misused("--rate %d: want events a second, or 0 for no limit", c.Rate)
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
 	if c.Rate > 0 && c.Workers != nil && *c.Workers > 1 {
@@ -201,7 +201,7 @@ func (s *session) worker(ctx context.Context, workers int) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := projection.Open(ctx, pool, postgres.Config{})
+	db, err := s.source().Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		pool.Close()
 		return nil, err

@@ -38,7 +38,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer stopTracing()
 	registry := service.Registry()
-	endpoints, err := service.Serve("projector", c.HTTP.Address, registry, s.logger, service.Limits{})
+	endpoints, err := service.Serve("projector", c.HTTP.At(), registry, s.logger, service.Limits{})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 		service.Check{Name: "nats", Serving: true, Run: log.Ready},
 		service.Check{Name: "natsSettings", Run: log.Settings},
 		service.Check{Name: "database", Serving: true, Run: func(ctx context.Context) error {
-			return projection.CheckSchemas(ctx, pool)
+			return s.source().CheckSchemas(ctx, pool)
 		}},
 		service.Check{Name: "databaseRights", Run: func(ctx context.Context) error {
 			missing, err := db.MissingRights(ctx)
@@ -112,11 +112,11 @@ func (c *runCommand) Run(ctx context.Context, s *session) error {
 // error: ctx ended first.
 func (c *runCommand) awaitDatabase(ctx context.Context, s *session, await *command.Await) (pool *pgxpool.Pool, db *postgres.Database, err error) {
 	err = await.For(ctx, "the database", projection.Passes, func() error {
-		connected, err := projection.Connect(ctx, s.Database, c.Workers+relayConnections, projection.Primary)
+		connected, err := s.source().Connect(ctx, c.Workers+relayConnections, projection.Primary)
 		if err != nil {
 			return err
 		}
-		opened, err := projection.Open(ctx, connected, postgres.Config{})
+		opened, err := s.source().Open(ctx, connected, postgres.Config{})
 		if err == nil {
 			err = c.warn(ctx, s, opened)
 		}
@@ -174,8 +174,11 @@ func (c *runCommand) Faults() error {
 // shortestVerify leaves the stream and the database something else to do.
 const shortestVerify = time.Minute
 
+// source is the database of most commands.
+func (s *session) source() projection.Source { return projection.Delius(s.Database) }
+
 func (s *session) connect(ctx context.Context, workers int) (*pgxpool.Pool, error) {
-	pool, err := projection.Connect(ctx, s.Database, workers)
+	pool, err := s.source().Connect(ctx, workers)
 	if err == nil && postgres.Pooled(pool) {
 		s.logger.InfoContext(ctx, "a pooler in transaction mode answers for the database: each transaction makes its own settings, and no statement is kept prepared")
 	}

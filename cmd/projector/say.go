@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"casdelius/cmd/internal/command"
-	"casdelius/cmd/internal/projection"
 	"casdelius/projector"
 	"casdelius/projector/postgres"
 	"casdelius/store"
@@ -22,7 +21,7 @@ func (s *session) withDatabase(ctx context.Context, f func(*postgres.Database) e
 		return err
 	}
 	defer pool.Close()
-	db, err := projection.Open(ctx, pool, postgres.Config{})
+	db, err := s.source().Open(ctx, pool, postgres.Config{})
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func parseWho(text string) (store.CRN, store.Referral, error) {
 	}
 	referral, err := store.ParseReferral(text)
 	if err != nil {
-		return "", store.Referral{}, fmt.Errorf("%q is neither a CRN such as X123456 nor the UUID of a referral", text)
+		return "", store.Referral{}, command.Misused("%q is neither a CRN such as X123456 nor the UUID of a referral", text)
 	}
 	return "", referral, nil
 }
@@ -65,7 +64,7 @@ func parseWho(text string) (store.CRN, store.Referral, error) {
 func parseCRN(text string) (store.CRN, error) {
 	crn := store.ParseCRN(text)
 	if text != "" && crn == "" {
-		return "", fmt.Errorf("--crn: %q is no CRN: want a letter and six digits, such as X123456", text)
+		return "", command.Misused("--crn: %q is no CRN: want a letter and six digits, such as X123456", text)
 	}
 	return crn, nil
 }
@@ -83,7 +82,7 @@ func parseMoment(flag, text string, edge int) (time.Time, error) {
 	}
 	at, err := store.ParseTime(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %q is no time: want one such as 2026-03-01, 2026-03-01T12:00:00 or 2026-03-01T12:00:00Z", flag, text)
+		return time.Time{}, command.Misused("%s: %q is no time: want one such as 2026-03-01, 2026-03-01T12:00:00 or 2026-03-01T12:00:00Z", flag, text)
 	}
 	return at, nil
 }

@@ -154,12 +154,12 @@ func (c *verifyCommand) accepted() (ranges []projector.Range, err error) {
 			to, err = strconv.ParseUint(last, 10, 63)
 		}
 		if err != nil || from == 0 || to < from {
-			return nil, fmt.Errorf("--accept-loss: %q is neither a sequence nor a range such as 17-20", text)
+			return nil, command.Misused("--accept-loss: %q is neither a sequence nor a range such as 17-20", text)
 		}
 		ranges = append(ranges, projector.Range{From: from, To: to})
 	}
 	if len(ranges) > 0 && !c.Repair {
-		return nil, errors.New("--accept-loss needs --repair: the ledger is made to forget what is lost")
+		return nil, command.Misused("--accept-loss needs --repair: the ledger is made to forget what is lost")
 	}
 	return ranges, nil
 }

@@ -66,7 +66,7 @@ func (c *casCommand) Run(ctx context.Context, t terminal) error {
 
 func (c *casCommand) serve(ctx context.Context, t terminal) error {
 	logger := slog.New(slog.NewTextHandler(t.stderr, nil))
-	health, err := service.Serve("cas", c.HTTP.Address, service.Registry(), logger, service.Limits{})
+	health, err := service.Serve("cas", c.HTTP.At(), service.Registry(), logger, service.Limits{})
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,12 @@ func (s *system) serveConsole(ctx context.Context, p parts) error {
 	if err != nil {
 		return err
 	}
-	reader, err := projection.Connect(ctx, reads, 4)
+	reader, err := projection.Delius(reads).Connect(ctx, 4)
 	if err != nil {
 		return err
 	}
 	s.onClose(func() error { reader.Close(); return nil })
-	writer, err := projection.Connect(ctx, writes, 1)
+	writer, err := projection.Delius(writes).Connect(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *system) serveConsole(ctx context.Context, p parts) error {
 	}}
 	s.onClose(rejections.Close)
 	ports.Rejections = rejections
-	if s.console, err = service.Serve("console", p.console, service.Registry(), s.logger, service.Limits{}); err != nil {
+	if s.console, err = service.Serve("console", service.Address{Variable: "--console-address", Value: p.console}, service.Registry(), s.logger, service.Limits{}); err != nil {
 		return err
 	}
 	s.onClose(func() error { s.console.Close(); return nil })

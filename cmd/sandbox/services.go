@@ -94,7 +94,7 @@ const verifyPause = 10 * time.Minute
 
 // project runs one of the projectors, all of them on one consumer.
 func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {
-	pool, err := projection.Connect(ctx, postgrestest.AsRole(s.database), workers+relayConnections)
+	pool, err := projection.Delius(postgrestest.AsRole(s.database)).Connect(ctx, workers+relayConnections)
 	if err != nil {
 		return err
 	}

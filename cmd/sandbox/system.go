@@ -241,7 +241,7 @@ func (s *system) prepareDelius(ctx context.Context, _ parts) error {
 }
 
 func (s *system) serveHealth(_ context.Context, p parts) (err error) {
-	if s.health, err = service.Serve("sandbox", p.httpAddress, s.registry, s.logger, service.Limits{}); err != nil {
+	if s.health, err = service.Serve("sandbox", service.Address{Variable: "--http-address", Value: p.httpAddress}, s.registry, s.logger, service.Limits{}); err != nil {
 		return err
 	}
 	s.onClose(func() error { s.health.Close(); return nil })

@@ -85,11 +85,22 @@ func translate(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w: no answer in time: %w", doing, ErrUnavailable, err)
+	case errors.Is(kind, ErrNotFound):
+		return fmt.Errorf("%s: %w: %s", doing, kind, described(err))
 	case kind != nil:
 		return fmt.Errorf("%s: %w: %v", doing, kind, err) //nolint:errorlint // the vendor's error ends here
 	default:
 		return fmt.Errorf("%s: %v", doing, err) //nolint:errorlint // the vendor's error ends here
 	}
+}
+
+// described is what the server says, without its numbers: they say no more to a person.
+func described(err error) string {
+	var answer js.JetStreamError
+	if errors.As(err, &answer) && answer.APIError() != nil {
+		return answer.APIError().Description
+	}
+	return err.Error()
 }
 
 // kindOf finds which of our errors an error of NATS is; nil if none.

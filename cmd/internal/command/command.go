@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -76,6 +77,11 @@ type HTTP struct {
 	Address string `env:"HTTP_ADDRESS" default:":8080" help:"Where health, info and metrics are served."`
 }
 
+// At is the address, by the name of its variable.
+func (h HTTP) At() service.Address {
+	return service.Address{Variable: "HTTP_ADDRESS", Value: h.Address}
+}
+
 // Faults names what is wrong with the options.
 func (h HTTP) Faults() error {
 	_, port, err := net.SplitHostPort(h.Address)
@@ -94,6 +100,15 @@ type Outcome int
 
 // Error implements error.
 func (o Outcome) Error() string { return fmt.Sprintf("exit code %d", int(o)) }
+
+// usageError is an error of whoever typed the command, found while it ran.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// Misused says that an option or argument cannot be meant as it is. The command's help is
+// pointed to.
+func Misused(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // exit is what kong panics with instead of ending the process.
 type exit int
@@ -161,19 +176,27 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 	ignoreBlankVariables(parser.Model.Node)
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, name)
+		var where *kong.ParseError
+		if errors.As(err, &where) {
+			command = where.Context
+		}
+		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, typed(name, command, args))
 		return service.ExitError
 	}
 	if err := errors.Join(exposed(command), faults(command)); err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "))
+		fmt.Fprintf(stderr, "%s: %s\nTry %s --help.\n", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "), typed(name, command, args))
 		return service.ExitError
 	}
 	var outcome Outcome
+	var usage usageError
 	switch err := run(ctx, command, stdout, stderr); {
 	case err == nil:
 		return service.ExitOK
 	case errors.As(err, &outcome):
 		return int(outcome)
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, typed(name, command, args))
+		return service.ExitError
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintf(stderr, "%s: interrupted; nothing is left half done, and the same command can be run again\n", name)
 		return service.ExitInterrupted
@@ -181,4 +204,19 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return service.ExitError
 	}
+}
+
+// typed is the program with the commands that were typed, without those that are meant where
+// none is: whose help to look at.
+func typed(name string, command *kong.Context, args []string) string {
+	words := []string{name}
+	if command == nil {
+		return name
+	}
+	for _, step := range command.Path {
+		if step.Command != nil && slices.Contains(args, step.Command.Name) {
+			words = append(words, step.Command.Name)
+		}
+	}
+	return strings.Join(words, " ")
 }

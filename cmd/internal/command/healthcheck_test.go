@@ -31,7 +31,7 @@ func healthcheck(t *testing.T, args ...string) (code int, stdout, stderr string)
 // that a service is well which is still starting.
 func TestTheHealthcheckTellsWhetherTheServiceIsReady(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", ":0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	e, err := service.Serve("name", command.HTTP{Address: ":0"}.At(), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	_, port, err := net.SplitHostPort(e.Address())

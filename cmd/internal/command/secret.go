@@ -4,11 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
+
+// SecretFile takes a secret from the file that a variable names, if it names one.
+func SecretFile(variable, file string, secret *string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", variable, err)
+	}
+	*secret = strings.TrimSpace(string(text))
+	return nil
+}
 
 // exposed names the flags of the command line that hold a secret: whoever lists the processes of
 // a machine reads them. The tag secret of an option says what is none of the command line's: all

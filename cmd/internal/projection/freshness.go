@@ -24,7 +24,7 @@ func Watch(ctx context.Context, pool *pgxpool.Pool, log Log, p *projector.Projec
 	own.ConnConfig.Tracer = nil // what is asked every few seconds is nobody's step
 	watching, err := pgxpool.NewWithConfig(ctx, own)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
+		return nil, nil, fmt.Errorf("connections that watch the database: %w", err)
 	}
 	return freshness.New(log, postgres.Watching(watching, config.Limit), p, config), watching.Close, nil
 }

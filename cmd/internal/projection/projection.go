@@ -89,12 +89,18 @@ func translate(err error) error {
 	return err
 }
 
+// Source is a database, by its URL, and the variable that says so: errors name it.
+type Source struct{ Variable, URL string }
+
+// Delius is the source of what projects.
+func Delius(url string) Source { return Source{"DELIUS_DATABASE_URL", url} }
+
 // Connect opens the database with connections for a number of workers. All are opened anew
 // after one of them was found to be read-only: another server may be the primary now.
-func Connect(ctx context.Context, url string, workers int, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(url)
+func (s Source) Connect(ctx context.Context, workers int, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(s.URL)
 	if err != nil {
-		return nil, projector.Refuse(errors.New("DELIUS_DATABASE_URL is no database URL: want postgres://user:password@host:5432/database")) // it may hold a password
+		return nil, projector.Refuse(fmt.Errorf("%s is no database URL: want postgres://user:password@host:5432/database", s.Variable)) // it may hold a password
 	}
 	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
 	config.PingTimeout = pingTimeout
@@ -113,7 +119,7 @@ func Connect(ctx context.Context, url string, workers int, options ...func(*pgxp
 	}
 	pool, err := postgres.Connect(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", nameOf(config), tx.Explain(err))
+		return nil, fmt.Errorf("%s: %w", s.nameOf(config), tx.Explain(err, s.Variable))
 	}
 	opened.Store(pool)
 	return pool, nil
@@ -141,20 +147,20 @@ const pingTimeout = 5 * time.Second
 const readOnly = "25006"
 
 // nameOf names the database, and the variable that does, without the password.
-func nameOf(config *pgxpool.Config) string {
+func (s Source) nameOf(config *pgxpool.Config) string {
 	c := config.ConnConfig
-	return fmt.Sprintf("database %s at %s (DELIUS_DATABASE_URL)", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
+	return fmt.Sprintf("database %s at %s (%s)", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), s.Variable)
 }
 
 // Open makes the projector's database of a pool whose schemas are as this program needs
 // them.
-func Open(ctx context.Context, pool *pgxpool.Pool, config postgres.Config) (*postgres.Database, error) {
-	if err := CheckSchemas(ctx, pool); err != nil {
+func (s Source) Open(ctx context.Context, pool *pgxpool.Pool, config postgres.Config) (*postgres.Database, error) {
+	if err := s.CheckSchemas(ctx, pool); err != nil {
 		return nil, err
 	}
 	db, err := postgres.New(ctx, pool, config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", nameOf(pool.Config()), tx.Explain(err))
+		return nil, fmt.Errorf("%s: %w", s.nameOf(pool.Config()), tx.Explain(err, s.Variable))
 	}
 	return db, nil
 }
@@ -171,23 +177,23 @@ func Passes(err error) bool {
 
 // CheckSchemas says whether Delius's schema is there, and the projector's own at a version
 // that this program can work with, or what to run.
-func CheckSchemas(ctx context.Context, pool *pgxpool.Pool) error {
+func (s Source) CheckSchemas(ctx context.Context, pool *pgxpool.Pool) error {
 	var delius bool
 	if err := pool.QueryRow(ctx, "select to_regclass('delius.offender') is not null").Scan(&delius); err != nil {
-		return fmt.Errorf("%s: looking for schema delius: %w", nameOf(pool.Config()), tx.Explain(err))
+		return fmt.Errorf("%s: looking for schema delius: %w", s.nameOf(pool.Config()), tx.Explain(err, s.Variable))
 	}
 	if !delius {
-		return missing("%s has no schema delius with Delius's tables: change the variable if this is another database; to try things out, `sandbox delius` makes a stand-in", nameOf(pool.Config()))
+		return missing("%s has no schema delius with Delius's tables: change the variable if this is another database; to try things out, `sandbox delius` makes a stand-in", s.nameOf(pool.Config()))
 	}
 	version, err := postgres.Version(ctx, pool)
 	needed := postgres.NeededVersion()
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", nameOf(pool.Config()), err)
+		return fmt.Errorf("%s: %w", s.nameOf(pool.Config()), err)
 	case version == 0:
-		return missing("%s has no schema projection: run `projector migrate` first", nameOf(pool.Config()))
+		return missing("%s has no schema projection: run `projector migrate` first", s.nameOf(pool.Config()))
 	case version < needed:
-		return missing("%s has schema projection at version %d, and this program needs %d: run `projector migrate` first", nameOf(pool.Config()), version, needed)
+		return missing("%s has schema projection at version %d, and this program needs %d: run `projector migrate` first", s.nameOf(pool.Config()), version, needed)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func TestAPoolGivesUpSessionsThatCannotBeUsedOn(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	database := postgrestest.New(t)
-	pool, err := projection.Connect(ctx, database.URL, 1)
+	pool, err := projection.Delius(database.URL).Connect(ctx, 1)
 	require.NoError(t, err)
 	defer pool.Close()
 	for code, kept := range map[string]bool{"25006": false, "42P05": false, "XX000": false, "55P03": true, "40001": true, "P0001": true} {

@@ -73,13 +73,16 @@ type Endpoints struct {
 	checks []Check
 }
 
-// Serve starts to serve at an address such as :8080, within limits. Until
-// [Endpoints.Started] the service is alive but not ready.
-func Serve(name, address string, registry *prometheus.Registry, logger *slog.Logger, limits Limits) (*Endpoints, error) {
+// Address is where to serve, such as :8080, and the variable or flag that says so.
+type Address struct{ Variable, Value string }
+
+// Serve starts to serve at an address, within limits. Until [Endpoints.Started] the service
+// is alive but not ready.
+func Serve(name string, at Address, registry *prometheus.Registry, logger *slog.Logger, limits Limits) (*Endpoints, error) {
 	limits.setDefaults()
-	listener, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", at.Value)
 	if err != nil {
-		return nil, fmt.Errorf("serve health and metrics, change HTTP_ADDRESS if it is taken: %w", err)
+		return nil, fmt.Errorf("serve health and metrics, change %s if it is taken: %w", at.Variable, err)
 	}
 	running, end := context.WithCancel(context.Background())
 	e := &Endpoints{

@@ -23,7 +23,7 @@ const patience = 60 * time.Second
 
 func serve(t *testing.T, limits service.Limits) *service.Endpoints {
 	t.Helper()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), limits)
+	e, err := service.Serve("name", at("127.0.0.1:0"), service.Registry(), slog.New(slog.DiscardHandler), limits)
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	return e

@@ -11,23 +11,24 @@ import (
 )
 
 // Logger makes a logger that writes to w: level is debug, info, warn or error in any
-// case, format is json or text. Lines that belong to a trace name it. Each of the functions
-// may change what a line says; see [slog.HandlerOptions].
+// case, format is json or text. Lines that belong to a trace name it, and durations are text,
+// such as 2m8s, in both formats. Each of the functions may change what a line says; see
+// [slog.HandlerOptions].
 func Logger(w io.Writer, level, format string, replace ...func([]string, slog.Attr) slog.Attr) (*slog.Logger, error) {
 	var least slog.Level
 	var problems []error
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		problems = append(problems, fmt.Errorf("LOG_LEVEL is %q: a log level is debug, info, warn or error", level))
 	}
-	options := &slog.HandlerOptions{Level: least}
-	if len(replace) > 0 {
-		options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			for _, f := range replace {
-				a = f(groups, a)
-			}
-			return a
+	options := &slog.HandlerOptions{Level: least, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		for _, f := range replace {
+			a = f(groups, a)
 		}
-	}
+		if a.Value.Kind() == slog.KindDuration { // JSON would have it as nanoseconds
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	var lines slog.Handler
 	switch format {
 	case "json":

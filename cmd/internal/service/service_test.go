@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 	// A connection whose request was refused is kept for half a second, so that its client
 	// can read why.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
+
+func at(address string) service.Address {
+	return service.Address{Variable: "HTTP_ADDRESS", Value: address}
 }
 
 func get(t *testing.T, e *service.Endpoints, path string) (code int, body string) {
@@ -42,7 +47,7 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 	hits := prometheus.NewCounter(prometheus.CounterOpts{Name: "hits_total"})
 	registry.MustRegister(hits)
 	hits.Inc()
-	e, err := service.Serve("name", "127.0.0.1:0", registry, slog.New(slog.DiscardHandler), service.Limits{})
+	e, err := service.Serve("name", at("127.0.0.1:0"), registry, slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 
@@ -76,7 +81,7 @@ func TestHealthSaysWhichPartIsDown(t *testing.T) {
 // where the part is down.
 func TestHealthShowsDetailsAndReadinessDoesNotAskForThem(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	e, err := service.Serve("name", at("127.0.0.1:0"), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	var down error
@@ -96,7 +101,7 @@ func TestHealthShowsDetailsAndReadinessDoesNotAskForThem(t *testing.T) {
 
 func TestFurtherHandlersCanBeServed(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	e, err := service.Serve("name", at("127.0.0.1:0"), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	e.Handle("GET /people/{crn}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +117,7 @@ func TestFurtherHandlersCanBeServed(t *testing.T) {
 
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	e, err := service.Serve("name", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	e, err := service.Serve("name", at("127.0.0.1:0"), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.Address()+"/health/liveness", nil)
@@ -127,12 +132,15 @@ func TestHeadersAreBounded(t *testing.T) {
 
 func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
 	t.Parallel()
-	first, err := service.Serve("first", "127.0.0.1:0", service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	first, err := service.Serve("first", at("127.0.0.1:0"), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.NoError(t, err)
 	t.Cleanup(first.Close)
-	_, err = service.Serve("second", first.Address(), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	_, err = service.Serve("second", at(first.Address()), service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
 	require.ErrorContains(t, err, first.Address())
 	require.ErrorContains(t, err, "HTTP_ADDRESS")
+	// Catches an error that names the service's variable where the console's says the address.
+	_, err = service.Serve("console", service.Address{Variable: "CONSOLE_ADDRESS", Value: first.Address()}, service.Registry(), slog.New(slog.DiscardHandler), service.Limits{})
+	require.ErrorContains(t, err, "change CONSOLE_ADDRESS if it is taken")
 }
 
 func TestLogLinesNameTheirTrace(t *testing.T) {
@@ -148,6 +156,22 @@ func TestLogLinesNameTheirTrace(t *testing.T) {
 	require.Equal(t, span.TraceID().String(), line["trace_id"])
 	require.Equal(t, span.SpanID().String(), line["span_id"])
 	require.EqualValues(t, 1, line["a"])
+}
+
+// Catches a logger that writes the nanoseconds of a duration into JSON, also within a group or
+// of a logger's own attributes, or where another function changes the line.
+func TestDurationsInLogLinesAreText(t *testing.T) {
+	t.Parallel()
+	for format, says := range map[string]string{
+		"json": `"every":"1h0m0s","group":{"took":"2m8s","other":3}`,
+		"text": "every=1h0m0s group.took=2m8s group.other=3",
+	} {
+		var out bytes.Buffer
+		logger, err := service.Logger(&out, "info", format, func(_ []string, a slog.Attr) slog.Attr { return a })
+		require.NoError(t, err)
+		logger.With("every", time.Hour).WithGroup("group").Info("done", "took", 128*time.Second, "other", 3)
+		require.Contains(t, out.String(), says)
+	}
 }
 
 func TestOddLogSettingsAreNamed(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -47,8 +48,11 @@ var (
 		fate: Refuse, is: projector.ErrDenied, sound: true,
 		do: "grant the role what it lacks, and run `projector migrate` of this version if a table or column is not there",
 	}
-	noLogin = rule{fate: Refuse, is: projector.ErrUnavailable, do: "set user, password and database in DELIUS_DATABASE_URL to those that the server knows"}
+	noLogin = rule{fate: Refuse, is: projector.ErrUnavailable, do: "set user, password and database in " + theVariable + " to those that the server knows"}
 )
+
+// theVariable stands for the variable of the database's URL, which [Explain] is told.
+const theVariable = "the URL"
 
 // rules are by SQLSTATE, five characters, or by its class, two. Whatever is not here is unknown.
 var rules = map[string]rule{
@@ -147,19 +151,19 @@ func meaning(err error) error {
 	return nil
 }
 
-// Explain adds what to do to an error that is refused.
-func Explain(err error) error {
+// Explain adds what to do to an error that is refused. The variable is that of the database's URL.
+func Explain(err error, variable string) error {
 	var unknown x509.UnknownAuthorityError
 	var other x509.HostnameError
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%w: name the authority that has signed the server's certificate, by sslrootcert=FILE in DELIUS_DATABASE_URL", err)
+		return fmt.Errorf("%w: name the authority that has signed the server's certificate, by sslrootcert=FILE in %s", err, variable)
 	case errors.As(err, &other):
-		return fmt.Errorf("%w: name the server in DELIUS_DATABASE_URL as its certificate does", err)
+		return fmt.Errorf("%w: name the server in %s as its certificate does", err, variable)
 	}
 	fate, do := FateOf(err)
 	if fate == Retry || do == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, do)
+	return fmt.Errorf("%w: %s", err, strings.ReplaceAll(do, theVariable, variable))
 }
