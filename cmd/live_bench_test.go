@@ -2,7 +2,7 @@ package cmd_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -11,13 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/projection"
 	"casdelius/projector"
-	"casdelius/projector/delius"
 	"casdelius/projector/postgres"
 	"casdelius/projector/postgres/postgrestest"
 	"casdelius/store"
@@ -26,26 +24,79 @@ import (
 	"casdelius/store/storetest"
 )
 
-// BenchmarkLive measures live projection, from the stream to the commit in a database
-// that waits for its disk, and beside it the handler that it replaces: one event after
-// the other, each in a transaction of its own. Events of different people follow one
-// another as they do in life, so that every batch holds many people. They are in the
-// stream when the projector begins to follow it: what publishing takes is not measured.
+// BenchmarkLive measures how many events a second are projected, and what CPU each takes of this
+// process and of PostgreSQL together, from a stream that is filled to the commit in a database
+// that waits for its disk:
 //
-// An iteration is one projection of the whole set of events.
+//   - live: all comes while the projector follows
+//   - catching up: all is there before it starts for the first time
+//   - what would be written in its place, each handler as lean as its author would write it:
+//     one event after the other, 16 workers by person, and batches of 64 by four workers, these
+//     also pipelined. None of them has an inbox, a ledger, edits that survive, or the same rows in
+//     any order
+//   - the limit: every row that live has written, written anew in sets with nothing decided
+//
+// Events of different people follow one another as they do in life. NATS is a process of its own.
+// An iteration is one round, in which all come in turn; what is told is the medians of rounds.
 func BenchmarkLive(b *testing.B) {
-	people, serialPeople := 1600, 40
+	sizes := []int{20_000, 100_000}
 	if testing.Short() {
-		people, serialPeople = 40, 4
+		sizes = []int{500}
 	}
-	var live, serial float64
+	for _, events := range sizes {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			s := newStage(b, emittedEvents(events))
+			s.publish(b)
+			all := figures{}
+			for b.Loop() {
+				s.round(b, all)
+			}
+			all.report(b)
+		})
+	}
+}
+
+// round measures everything once, the unhurried on fewer events.
+func (s *stage) round(b *testing.B, all figures) {
+	b.Helper()
+	all.add("live", s.measure(b, len(s.events), live))
+	all.add("limit", s.limit(b))
+	all.add("catching-up", s.measure(b, len(s.events), catchUp))
+	all.add("batches", s.measure(b, len(s.events), lean(4, 64, false)))
+	all.add("pipelined", s.measure(b, len(s.events), lean(4, 64, true)))
+	all.add("workers", s.measure(b, min(len(s.events), 10_000), lean(16, 1, false)))
+	all.add("serial", s.measure(b, min(len(s.events), 4000), lean(1, 1, false)))
+	for _, ours := range []string{"live", "catching-up"} {
+		for _, other := range []string{"batches", "pipelined", "workers", "serial"} {
+			all.add(ours+"-times-"+other, figure{rate: all.last(ours).rate / all.last(other).rate})
+		}
+		all.add(ours+"-of-limit", figure{rate: all.last(ours).rate / all.last("limit").rate})
+	}
+}
+
+// BenchmarkFreshness measures how long each of the events that come at 200 a second takes from
+// the stream to its commit, of the projector and of handlers with one transaction an event, as in
+// [BenchmarkLive]. An iteration is one round, in which all come in turn.
+func BenchmarkFreshness(b *testing.B) {
+	n := 3000
+	if testing.Short() {
+		n = 300
+	}
+	s := newStage(b, emittedEvents(n))
+	all := figures{}
 	for b.Loop() {
-		live += projectLive(b, asEmitted(people))
-		serial += projectSerially(b, asEmitted(serialPeople))
+		for name, run := range map[string]runner{"live": live, "workers": lean(16, 1, false), "serial": lean(1, 1, false), "pipelined": lean(16, 1, true)} {
+			took := s.pace(b, 200, run)
+			all.add(name+"-p50-ms", figure{rate: milliseconds(took, 50)})
+			all.add(name+"-p99-ms", figure{rate: milliseconds(took, 99)})
+		}
+		for _, p := range []string{"p50", "p99"} {
+			for _, other := range []string{"workers", "pipelined"} {
+				all.add(p+"-times-"+other, figure{rate: all.last("live-"+p+"-ms").rate / all.last(other+"-"+p+"-ms").rate})
+			}
+		}
 	}
-	b.ReportMetric(live/float64(b.N), "events/s")
-	b.ReportMetric(serial/float64(b.N), "serial-events/s")
-	b.ReportMetric(live/serial, "times-serial")
+	all.report(b)
 }
 
 // emitted is many people with their events, in the order in which these were emitted.
@@ -62,6 +113,13 @@ func asEmitted(people int) (all emitted) {
 		}
 	}
 	slices.SortStableFunc(all.events, func(a, b store.Event) int { return a.Emitted.Compare(b.Emitted) })
+	return all
+}
+
+// emittedEvents is so many events, of as many people as it takes.
+func emittedEvents(n int) emitted {
+	all := asEmitted(n/8 + 1)
+	all.events = all.events[:n]
 	return all
 }
 
@@ -93,13 +151,8 @@ func durableDelius(b *testing.B, who []storetest.Person) *pgxpool.Pool {
 	return pool
 }
 
-// projectLive gives the events a second that the projector manages.
-func projectLive(b *testing.B, all emitted) float64 {
-	b.Helper()
-	return projectLiveOn(b, all.events, durableDelius(b, all.people), nil)
-}
-
-// projectLiveOn does that on a database; committed is told of every step, if it is set.
+// projectLiveOn gives the events a second that the projector manages on a database; committed is
+// told of every step, if it is set.
 func projectLiveOn(b *testing.B, events []store.Event, pool *pgxpool.Pool, committed func(projector.Applied)) float64 {
 	b.Helper()
 	asShipped(b)
@@ -159,95 +212,4 @@ func (l *backlog) Follow(ctx context.Context) (projector.Follower, error) {
 	l.fill()
 	l.followed = time.Now()
 	return l.Log.Follow(ctx)
-}
-
-// projectSerially gives the events a second of a handler that looks up and writes each
-// event's contact in a transaction of its own.
-func projectSerially(b *testing.B, all emitted) float64 {
-	b.Helper()
-	ctx := context.Background()
-	events := all.events
-	pool := durableDelius(b, all.people)
-	start := time.Now()
-	for i := range events {
-		require.NoError(b, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return handle(ctx, tx, &events[i]) }))
-	}
-	return float64(len(events)) / time.Since(start).Seconds()
-}
-
-// handle is what a handler has to do at the least: find the person, whoever recorded
-// the event, and the contact and its type; write the contact and the audit row; end the
-// main address and add another when the person arrives.
-func handle(ctx context.Context, tx pgx.Tx, stored *store.Event) error {
-	e := delius.Read(stored, 1)
-	kind := delius.KindOf(e.Type)
-	if kind == nil {
-		return nil
-	}
-	var person, provider, team, staff, contactType, contact, user, interaction int64
-	one := func(id *int64, query string, args ...any) error {
-		return tx.QueryRow(ctx, query, args...).Scan(id)
-	}
-	err := errors.Join(
-		one(&person, "select offender_id from delius.offender where crn = $1 or noms_number = $2 limit 1", string(e.CRN), string(e.NOMS)),
-		one(&contactType, "select contact_type_id from delius.r_contact_type where code = $1", kind.Code),
-		one(&user, "select user_id from delius.user_ where distinguished_name = 'Cas3AndDelius'"),
-		one(&interaction, "select business_interaction_id from delius.business_interaction where business_interaction_code = 'CLBI003'"),
-	)
-	if o := e.Officer; o.Kind == delius.Recorder {
-		err = errors.Join(err,
-			one(&provider, "select probation_area_id from delius.probation_area where code = $1", o.Region),
-			one(&team, "select team_id from delius.team where code = $1", o.Team()),
-			one(&staff, "select staff_id from delius.staff where officer_code = $1", o.Staff))
-	} else {
-		err = errors.Join(err, tx.QueryRow(ctx, `select probation_area_id, team_id, allocation_staff_id from delius.offender_manager
-			where offender_id = $1 and active_flag = 1 and soft_deleted = 0`, person).Scan(&provider, &team, &staff))
-	}
-	if err != nil {
-		return err
-	}
-	urn := kind.URN(e.Referral)
-	err = one(&contact, "select contact_id from delius.contact where external_reference = $1", urn)
-	switch {
-	case err == nil:
-		_, err = tx.Exec(ctx, `update delius.contact set notes = concat(notes, E'\n', $2::text), row_version = row_version + 1, last_updated_datetime = now()
-			where contact_id = $1`, contact, e.Text)
-	case errors.Is(err, pgx.ErrNoRows):
-		err = one(&contact, `insert into delius.contact (offender_id, contact_type_id, contact_date, contact_start_time, staff_id, team_id,
-			probation_area_id, notes, external_reference, created_by_user_id, last_updated_user_id, trust_provider_team_id)
-			values ($1, $2, $3::timestamptz::date, $3::timestamptz, $4, $5, $6, $7, $8, $9, $9, $5) returning contact_id`,
-			person, contactType, e.At, staff, team, provider, e.Text, urn, user)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err = tx.Exec(ctx, `insert into delius.audited_interaction (date_time, business_interaction_id, user_id, outcome, interaction_parameters)
-		values (now(), $1, $2, 'P', concat('contactId=', $3::bigint, ',offenderId=', $4::bigint))`, interaction, user, contact, person); err != nil {
-		return err
-	}
-	if kind.Code != "EAAR" {
-		return nil
-	}
-	return move(ctx, tx, e, person, user)
-}
-
-// move ends the person's main address and adds another.
-func move(ctx context.Context, tx pgx.Tx, e *delius.Event, person, user int64) error {
-	var main, previous, a17 int64
-	for _, row := range []struct {
-		id        *int64
-		set, code string
-	}{{&main, "ADDRESS STATUS", "M"}, {&previous, "ADDRESS STATUS", "P"}, {&a17, "ADDRESS TYPE", "A17"}} {
-		if err := tx.QueryRow(ctx, `select standard_reference_list_id from delius.r_standard_reference_list join delius.r_reference_data_master using (reference_data_master_id)
-			where code_set_name = $1 and code_value = $2`, row.set, row.code).Scan(row.id); err != nil {
-			return err
-		}
-	}
-	if _, err := tx.Exec(ctx, `update delius.offender_address set address_status_id = $3, end_date = $2::timestamptz::date
-		where offender_id = $1 and address_status_id = $4 and soft_deleted = 0`, person, e.At, previous, main); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, `insert into delius.offender_address (offender_id, address_type_id, address_status_id, street_name, postcode, start_date, created_by_user_id, last_updated_user_id)
-		values ($1, $2, $3, $4, $5, $6::timestamptz::date, $7, $7)`, person, a17, main, e.Premises.Lines.Street, e.Premises.Lines.Postcode, e.At, user)
-	return err
 }

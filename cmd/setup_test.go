@@ -46,7 +46,10 @@ const (
 // ctx is for what has to be done also while a test is being cleaned up after.
 var ctx = context.Background()
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m, granted)) }
+func TestMain(m *testing.M) {
+	natstest.ServeIfAsked()
+	goleak.VerifyTestMain(postgrestest.Main(m, granted))
+}
 
 // granted makes the projector's role and its tables in the template of every test's database.
 var granted = postgrestest.Granted(postgres.Grants, postgres.Migrate)
