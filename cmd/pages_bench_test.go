@@ -101,7 +101,7 @@ func (l *large) console(b *testing.B) http.Handler {
 	open := func(role string, grants []string, connections int) *pgxpool.Pool {
 		url, err := postgrestest.AddRole(ctx, l.url, role, grants)
 		require.NoError(b, err)
-		pool, err := projection.Connect(ctx, url, connections)
+		pool, err := projection.Delius(url).Connect(ctx, connections)
 		require.NoError(b, err)
 		b.Cleanup(pool.Close)
 		return pool

@@ -245,7 +245,7 @@ func catchUp(ctx context.Context, b *testing.B, c *course) {
 
 func project(ctx context.Context, b *testing.B, c *course, log projector.Log) {
 	b.Helper()
-	pool, err := projection.Connect(ctx, c.database, 2)
+	pool, err := projection.Delius(c.database).Connect(ctx, 2)
 	require.NoError(b, err)
 	defer pool.Close()
 	db, err := postgres.New(ctx, pool, postgres.Config{})
