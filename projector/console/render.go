@@ -132,5 +132,8 @@ func lasting(seconds float64) string {
 	case minutes > 0:
 		return inspect.Count(minutes, "minute") + " " + inspect.Count(n%60, "second")
 	}
+	if seconds > 0 && n == 0 {
+		return "less than a second"
+	}
 	return inspect.Count(n, "second")
 }
