@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	_ = os.Unsetenv("COLUMNS") // the widths of terminals are the tests'
 	goleak.VerifyTestMain(m)
 }
 

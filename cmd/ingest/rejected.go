@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"casdelius/cmd/internal/command"
@@ -18,6 +19,8 @@ type listCommand struct {
 	Reason string `help:"Only those with this reason."`
 	All    bool   `help:"Also those that were replayed or dismissed since."`
 	JSON   bool   `name:"json" help:"One JSON object a line."`
+
+	command.Layout `embed:""`
 }
 
 type showCommand struct {
@@ -75,7 +78,8 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 	var table *command.Table
 	lines := json.NewEncoder(s.stdout)
 	if !c.JSON {
-		table = command.NewTable(s.stdout, "SEQ", "STORED", "REASON", "RECEIVES", "DONE", "PROBLEM")
+		table = command.NewTable(s.stdout, c.Layout, command.Column{Name: "SEQ"}, command.Column{Name: "STORED"}, command.Column{Name: "REASON"},
+			command.Column{Name: "RECEIVES", Extra: true}, command.Column{Name: "DONE"}, command.Column{Name: "PROBLEM", Wraps: true})
 	}
 	err = s.withLog(ctx, func(log *jetstream.Log) error {
 		for m, err := range log.Rejected(ctx) {
@@ -90,7 +94,7 @@ func (c *listCommand) Run(ctx context.Context, s *session) error {
 				brief.Body, brief.Answer = "", ""
 				_ = lines.Encode(brief)
 			default:
-				table.Row(m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, m.ReceiveCount, rejected.Marked(m.Mark), m.Problem)
+				table.Row(m.Sequence, command.London(m.Stored), m.Reason, m.ReceiveCount, rejected.Marked(m.Mark), m.Problem)
 			}
 		}
 		return nil
@@ -112,8 +116,22 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return json.NewEncoder(s.stdout).Encode(forMachines(m))
 		}
-		fmt.Fprintf(s.stdout, "sequence  %d\nstored    %s\nreason    %s\nproblem   %s\nmessage   %s\nreceives  %d\ndone      %s\n\n%s\n",
-			m.Sequence, m.Stored.Format(time.RFC3339), m.Reason, command.Line(m.Problem), command.Line(m.MessageID), m.ReceiveCount, rejected.Marked(m.Mark), m.Body)
+		page := command.NewPage(s.stdout)
+		for _, field := range [][2]string{
+			{"sequence", strconv.FormatUint(m.Sequence, 10)},
+			{"stored", command.LondonSeconds(m.Stored)},
+			{"reason", string(m.Reason)},
+			{"problem", m.Problem},
+			{"message", m.MessageID},
+			{"receives", strconv.Itoa(m.ReceiveCount)},
+			{"done", rejected.Marked(m.Mark)},
+		} {
+			page.Line(command.Plain, fmt.Sprintf("%-10s", field[0]), field[1])
+		}
+		if err := page.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "\n%s\n", m.Body)
 		if len(m.Answer) > 0 {
 			fmt.Fprintf(s.stdout, "\nThe CAS API answered, instead of a detail:\n\n%s\n", m.Answer)
 		}

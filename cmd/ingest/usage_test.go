@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"casdelius/cmd/internal/service"
+	"casdelius/cmd/internal/terminaltest"
 	"casdelius/store"
 	"casdelius/store/jetstream/natstest"
 )
@@ -57,6 +60,36 @@ func TestRejectedMessagesDoNotSteerATerminal(t *testing.T) {
 	require.Contains(t, stdout, `a\u202eb`)
 	require.Contains(t, stdout, "\\x1b]0;title\\x07\nsecond line\n")
 	require.NotContains(t, stdout, "\x1b")
+}
+
+// Catches a list that is as wide as its longest problem, and one that is cut where it is no
+// terminal.
+func TestRejectedMessagesFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	problem := strings.TrimSpace(strings.Repeat("the detail answers with a status that is no success ", 4))
+	require.NoError(t, w.log.Reject(t.Context(), store.Rejection{Reason: store.DetailRefused, Problem: problem, MessageID: "0b8a3f6e-5d0c-4a53-9c1f-2f4a4c1e7d11", ReceiveCount: 10, Body: []byte("{}")}))
+	for columns, begin := range map[uint16]string{60: "SEQ      1\nSTORED   ", 80: "SEQ  STORED  ", 160: "SEQ  STORED  "} {
+		for _, command := range []string{"list", "show"} {
+			terminal := terminaltest.New(t, columns, 24)
+			args := []string{"rejected", command, "--nats-url", w.nats.URL(), "--stream-replicas=1"}
+			if command == "show" {
+				args = append(args, "1")
+			}
+			require.Zero(t, run(t.Context(), args, terminal.File, io.Discard))
+			screen := terminaltest.Plain(terminal.Close())
+			terminaltest.RequireFits(t, screen, int(columns))
+			if command == "list" {
+				require.True(t, strings.HasPrefix(screen, begin), screen)
+			}
+			require.Regexp(t, `\d+ \w+ 20\d\d \d\d:\d\d(:\d\d)? (GMT|BST)`, screen)
+			require.NotContains(t, screen, problem)
+		}
+	}
+	code, stdout, stderr := w.tool(t, "rejected", "list")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "  RECEIVES  ")
+	require.Contains(t, stdout, problem)
 }
 
 func TestTheServiceSaysAtOnceThatOneServerCannotReplicate(t *testing.T) {

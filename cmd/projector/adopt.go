@@ -87,9 +87,8 @@ func (c *adoptCommand) show(s *session, a *verify.Adoption) error {
 		_, err := fmt.Fprintln(s.stdout, "the inbox was filled from this stream: there is nothing to adopt")
 		return err
 	}
-	moment := func(t time.Time) string { return t.UTC().Format(time.DateTime + " MST") }
-	fmt.Fprintf(s.stdout, "the inbox was filled from a stream created at %s, and has messages up to %d\n", moment(a.Was.Created), a.Was.LastSequence)
-	fmt.Fprintf(s.stdout, "this stream was created at %s, and has messages up to %d\n", moment(a.Is.Created), a.Is.LastSequence)
+	fmt.Fprintf(s.stdout, "the inbox was filled from a stream created at %s, and has messages up to %d\n", command.LondonSeconds(a.Was.Created), a.Was.LastSequence)
+	fmt.Fprintf(s.stdout, "this stream was created at %s, and has messages up to %d\n", command.LondonSeconds(a.Is.Created), a.Is.LastSequence)
 	fmt.Fprintf(s.stdout, "they say the same up to message %d\n", a.Common)
 	would := "would be "
 	if c.Accept {

@@ -24,7 +24,7 @@ func TestAdoptStreamSaysWhatItWouldDoAndDoesItWhenToldTo(t *testing.T) {
 	for range 2 {
 		code, says = adopt()
 		require.Equal(t, 2, code)
-		require.Contains(t, says, "the inbox was filled from a stream created at 2024-01-01 10:00:00 UTC, and has messages up to ")
+		require.Contains(t, says, "the inbox was filled from a stream created at 1 Jan 2024 10:00:00 GMT, and has messages up to ")
 		require.Contains(t, says, "nothing was changed: with --accept this stream becomes the inbox's\n")
 	}
 	code, says = adopt("--json")

@@ -18,6 +18,8 @@ type auditCommand struct {
 	By    string `placeholder:"NAME" help:"Only what this one did."`
 	Limit int    `default:"100" placeholder:"N" help:"So many entries at most."`
 	JSON  bool   `name:"json" help:"One JSON object a line."`
+
+	command.Layout `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -46,19 +48,20 @@ func (c *auditCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return writeLines(s.stdout, len(list), func(i int) any { return list[i] })
 		}
-		return s.writeAudit(list)
+		return c.write(s, list)
 	})
 }
 
-func (s *session) writeAudit(list []audit.Entry) error {
+func (c *auditCommand) write(s *session, list []audit.Entry) error {
 	if len(list) == 0 {
 		fmt.Fprintln(s.stdout, "no entries")
 		return nil
 	}
-	table := command.NewTable(s.stdout, "WHEN", "WHO", "WHAT", "PERSON", "WHY", "DETAIL")
+	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "WHEN"}, command.Column{Name: "WHO"}, command.Column{Name: "WHAT"}, command.Column{Name: "PERSON"},
+		command.Column{Name: "WHY", Wraps: true}, command.Column{Name: "DETAIL", Wraps: true})
 	for i := range list {
 		e := &list[i]
-		table.Row(london(e.At), command.Line(e.Who), e.What, e.CRN, command.Line(e.Why), command.Line(string(e.Detail)))
+		table.Row(command.London(e.At), e.Who, e.What, e.CRN, e.Why, string(e.Detail))
 	}
 	return table.Flush()
 }

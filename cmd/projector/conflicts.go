@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,6 +27,8 @@ type conflictsCommand struct {
 	CRN   string `name:"crn" placeholder:"CRN" help:"Only of this person."`
 	Since string `placeholder:"TIME" help:"Only from then on: a time, a date of London, or how long ago, such as 24h."`
 	JSON  bool   `name:"json" help:"One JSON object a line."`
+
+	command.Layout `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -60,26 +63,88 @@ func (c *conflictsCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return writeLines(s.stdout, len(list), func(i int) any { return list[i] })
 		}
-		return s.writeConflicts(list)
+		return c.write(s, list)
 	})
 }
 
-func (s *session) writeConflicts(list []inspect.Conflict) error {
+// write lists conflicts: on a terminal each in a few lines, unless the wide form is asked for, which
+// is a table.
+func (c *conflictsCommand) write(s *session, list []inspect.Conflict) error {
+	page := command.NewPage(s.stdout)
 	if len(list) == 0 {
-		fmt.Fprintln(s.stdout, "no conflicts")
-		return nil
+		page.Line(command.Plain, "", "no conflicts")
+		return page.Flush()
 	}
-	table := command.NewTable(s.stdout, "CONFLICT", "WHEN", "PERSON", "WHERE", "FIELD", "REPLACED", "WITH", "EDITED BY", "SETTLED", "EVENTS")
-	for _, c := range list {
-		where := c.URN
-		if where == "" {
-			where = fmt.Sprintf("address %d", c.AddressID)
+	if c.Wide || s.stdout.Width() == 0 {
+		return c.table(s, list)
+	}
+	for i := range list {
+		if i > 0 {
+			page.Blank()
 		}
-		settled := c.SettledAs
-		if settled != "" {
-			settled += " by " + c.SettledBy
+		printConflict(page, &list[i])
+	}
+	return page.Flush()
+}
+
+func printConflict(page *command.Page, c *inspect.Conflict) {
+	page.Line(command.Bold, "", fmt.Sprintf("conflict %d: %s, %s", c.Number, c.CRN, command.London(c.At)))
+	page.Line(command.Plain, "    ", conflictWhere(c))
+	page.Line(command.Plain, "    ", fmt.Sprintf("%s: what was set by %s was replaced by %s", c.Field, editor(c), events(c.EventIDs)))
+	printDifference(page, "      ", c.Field, c.Replaced, c.With)
+	switch {
+	case c.SettledAs != "":
+		text := fmt.Sprintf("%s by %s, %s", c.SettledAs, c.SettledBy, command.London(c.Settled))
+		if c.SettledWhy != "" {
+			text += ": " + c.SettledWhy
 		}
-		table.Row(c.Number, london(c.At), c.CRN, where, c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), c.EditedBy, settled, strings.Join(c.EventIDs, ", "))
+		page.Line(command.Faint, "    ", text)
+	case c.Restorable:
+		page.Line(command.Plain, "    next: ", fmt.Sprintf("projector conflicts restore %d --dry-run", c.Number))
+		page.Line(command.Plain, "          ", fmt.Sprintf("projector conflicts reviewed %d", c.Number))
+	default:
+		page.Line(command.Plain, "    next: ", "enter it by hand in Delius")
+		page.Line(command.Plain, "          ", fmt.Sprintf("projector conflicts reviewed %d", c.Number))
+	}
+}
+
+// editor is whose edit it was.
+func editor(c *inspect.Conflict) string {
+	switch {
+	case c.EditedBy == "":
+		return "somebody whom Delius does not name"
+	case c.EditedAt.IsZero():
+		return c.EditedBy
+	}
+	return c.EditedBy + " on " + command.London(c.EditedAt)
+}
+
+func events(ids []string) string {
+	if len(ids) == 1 {
+		return "event " + ids[0]
+	}
+	return "events " + strings.Join(ids, ", ")
+}
+
+func conflictWhere(c *inspect.Conflict) string {
+	if c.URN == "" {
+		return fmt.Sprintf("address %d", c.AddressID)
+	}
+	return c.URN
+}
+
+func (c *conflictsCommand) table(s *session, list []inspect.Conflict) error {
+	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "CONFLICT"}, command.Column{Name: "WHEN"}, command.Column{Name: "PERSON"},
+		command.Column{Name: "WHERE"}, command.Column{Name: "FIELD"}, command.Column{Name: "REPLACED"}, command.Column{Name: "WITH"},
+		command.Column{Name: "EDITED BY"}, command.Column{Name: "SETTLED"}, command.Column{Name: "EVENTS"})
+	for i := range list {
+		c := &list[i]
+		settled := "no"
+		if c.SettledAs != "" {
+			settled = c.SettledAs + " by " + c.SettledBy
+		}
+		table.Row(c.Number, command.London(c.At), c.CRN, conflictWhere(c), c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With),
+			cmp.Or(c.EditedBy, "not known"), settled, strings.Join(c.EventIDs, ", "))
 	}
 	return table.Flush()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"casdelius/cmd/internal/command"
 	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
 )
@@ -67,12 +68,16 @@ func (c *historyCommand) show(s *session, h historyView, upTo time.Time) error {
 	if c.JSON {
 		out = s.stderr
 	}
+	page := command.NewPage(out)
 	for _, f := range h.Failing {
 		next := nextTry(f.NextTry, time.Now())
-		fmt.Fprintf(out, "failing  referral %s since %s, %s, next %s: %s\n", f.Referral, london(f.Since), inspect.Count(f.Tries, "try"), next, f.Problem)
+		page.Printf(command.Red, "failing  referral %s since %s, %s, next %s: %s", f.Referral, command.LondonSeconds(f.Since), inspect.Count(f.Tries, "try"), next, f.Problem)
 	}
 	for _, f := range h.Unseen {
-		fmt.Fprintf(out, "unseen   referral %s: %s\n", f.Referral, f.Problem)
+		page.Printf(command.Red, "unseen   referral %s: %s", f.Referral, f.Problem)
+	}
+	if err := page.Flush(); err != nil {
+		return err
 	}
 	switch {
 	case len(h.Events) == 0:
@@ -87,8 +92,7 @@ func (c *historyCommand) show(s *session, h historyView, upTo time.Time) error {
 
 func (c *historyCommand) timeline(s *session, h historyView) error {
 	if !c.JSON {
-		h.writeTimeline(s.stdout)
-		return nil
+		return s.page(h.writeTimeline)
 	}
 	lines := json.NewEncoder(s.stdout)
 	recorded := h.Recorded()
@@ -103,8 +107,7 @@ func (c *historyCommand) timeline(s *session, h historyView) error {
 func (c *historyCommand) asOf(s *session, h historyView, upTo time.Time) error {
 	made := h.MadeUpTo(upTo)
 	if !c.JSON {
-		h.writeAsOf(s.stdout, made, upTo)
-		return nil
+		return s.page(func(p *command.Page) { h.writeAsOf(p, made, upTo) })
 	}
 	return writeLines(s.stdout, len(made), func(i int) any { return inspect.MadeLine(made[i], upTo) })
 }
@@ -115,8 +118,7 @@ func (c *historyCommand) explain(s *session, h historyView) error {
 		return fmt.Errorf("no usable event of %s makes a contact %q: `projector history %s` shows what they make", h.Who, c.Explain, c.Who)
 	}
 	if !c.JSON {
-		h.writeExplained(s.stdout, explained)
-		return nil
+		return s.page(func(p *command.Page) { h.writeExplained(p, explained) })
 	}
 	return writeLines(s.stdout, len(explained), func(i int) any { return h.Explained(&explained[i]) })
 }

@@ -72,11 +72,16 @@ func TestHistoryTellsAnEventfulPerson(t *testing.T) {
 }
 
 // edited is when a practitioner did something in a test, which is now.
-var edited = regexp.MustCompile(`"editedAt":"[^"]+"`)
+var edited = regexp.MustCompile(`"editedAt":"[^"]+"|PractitionerNPS on \d+ \w+ 20(?:2[6-9]|[3-9]\d) [\d:]+ [A-Z]+`)
 
 // requireGolden holds a text against a file of testdata, which -update rewrites.
 func requireGolden(t *testing.T, name, got string) {
-	got = edited.ReplaceAllString(got, `"editedAt":"2024-01-01T00:00:00Z"`)
+	got = edited.ReplaceAllStringFunc(got, func(is string) string {
+		if strings.HasPrefix(is, `"`) {
+			return `"editedAt":"2024-01-01T00:00:00Z"`
+		}
+		return "PractitionerNPS on 1 Jan 2024 00:00 GMT"
+	})
 	t.Helper()
 	file := filepath.Join("testdata", name)
 	if *update {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -13,17 +12,17 @@ import (
 	"casdelius/store"
 )
 
-func (h historyView) writeTimeline(w io.Writer) {
-	h.writeWho(w)
-	fmt.Fprint(w, "What an event changed is derived by folding the events up to it in the order in which CAS\n"+
-		"emitted them: no log of changes is kept. All times are London's.\n")
+func (h historyView) writeTimeline(p *command.Page) {
+	h.writeWho(p)
+	p.Prose("What an event changed is derived by folding the events up to it in the order in which CAS " +
+		"emitted them: no log of changes is kept. All times are London's.")
 	recorded := h.Recorded()
 	for _, m := range h.Moments() {
-		h.writeMoment(w, &m, recorded[m.Event.Key()])
+		h.writeMoment(p, &m, recorded[m.Event.Key()])
 	}
 }
 
-func (h historyView) writeWho(w io.Writer) {
+func (h historyView) writeWho(p *command.Page) {
 	events, referrals := 0, len(h.Referrals)
 	for _, e := range h.Events {
 		if h.Only == nil || e.Referral == *h.Only {
@@ -37,116 +36,134 @@ func (h historyView) writeWho(w io.Writer) {
 			of = " of " + string(h.Owner.CRN)
 		}
 	}
-	fmt.Fprintf(w, "%s%s: %s, %s\n", h.Who, of, inspect.Count(referrals, "referral"), inspect.Count(events, "event"))
+	p.Printf(command.Plain, "%s%s: %s, %s", h.Who, of, inspect.Count(referrals, "referral"), inspect.Count(events, "event"))
 	for i := range h.Current.Merged {
-		fmt.Fprintf(w, "%s.\n", h.Current.Merged[i].Merge())
+		p.Printf(command.Plain, "%s.", h.Current.Merged[i].Merge())
 	}
 	switch {
 	case h.Hold != nil:
-		fmt.Fprintf(w, "NOTHING IS WRITTEN, %s: %s. What to do: %s.\n", h.Hold.Cause, h.Hold.Problem, h.Hold.Cause.Remedy())
+		p.Printf(command.Plain, "NOTHING IS WRITTEN, %s: %s. What to do: %s.", h.Hold.Cause, h.Hold.Problem, h.Hold.Cause.Remedy())
 	case len(h.Outcome.Lost) > 0:
-		fmt.Fprintf(w, "NOTHING IS WRITTEN: the inbox lacks events of %s\n", strings.Join(h.Outcome.Lost, ", "))
+		p.Printf(command.Plain, "NOTHING IS WRITTEN: the inbox lacks events of %s", strings.Join(h.Outcome.Lost, ", "))
 	case h.Due:
-		fmt.Fprintln(w, "Due: not all of it is in Delius yet.")
+		p.Printf(command.Plain, "Due: not all of it is in Delius yet.")
 	}
 	if h.Owner.Cause != "" {
-		fmt.Fprintf(w, "Parked, %s: %s.\n", h.Owner.Cause, h.Owner.Cause.Remedy())
+		p.Printf(command.Plain, "Parked, %s: %s.", h.Owner.Cause, h.Owner.Cause.Remedy())
 	}
 }
 
-func (h historyView) writeMoment(w io.Writer, m *delius.Moment, r inspect.Recorded) {
+func (h historyView) writeMoment(p *command.Page, m *delius.Moment, r inspect.Recorded) {
 	e := m.Event
-	fmt.Fprintf(w, "\n%s\n", h.eventName(e.Key()))
-	fmt.Fprintf(w, "    received %s, stored %s, applied %s\n", london(e.Received), london(r.Stored), london(r.Applied))
+	p.Blank()
+	p.Line(command.Bold, "", h.eventName(e.Key()))
+	p.Printf(command.Plain, "    received %s, stored %s, applied %s", command.LondonSeconds(e.Received), command.LondonSeconds(r.Stored), command.LondonSeconds(r.Applied))
 	if h.Owner.CRN != "" && m.CRN != "" && m.CRN != h.Owner.CRN {
-		fmt.Fprintf(w, "    by the events so far this is a referral of %s\n", m.CRN)
+		p.Printf(command.Plain, "    by the events so far this is a referral of %s", m.CRN)
 	}
 	switch {
 	case m.Parked != nil:
-		fmt.Fprintf(w, "    parked, %s: %s\n", m.Parked.Cause, command.Line(m.Parked.Problem))
+		p.Printf(command.Plain, "    parked, %s: %s", m.Parked.Cause, m.Parked.Problem)
 	case !e.Type.Known():
-		fmt.Fprintln(w, "    changes nothing: what events of this type mean is not known")
+		p.Printf(command.Plain, "    changes nothing: what events of this type mean is not known")
 	case len(m.Effects) == 0:
-		fmt.Fprintln(w, "    changes nothing")
+		p.Printf(command.Plain, "    changes nothing")
 	}
 	var of delius.Item
 	for _, effect := range m.Effects {
 		if effect.Item != of {
 			of = effect.Item
-			fmt.Fprintf(w, "    %s\n", of)
+			p.Printf(command.Plain, "    %s", of)
 		}
-		writeEffect(w, effect)
+		writeEffect(p, effect)
 	}
 }
 
 // writeEffect shows notes by the lines that come and go, other fields whole.
-func writeEffect(w io.Writer, e delius.Effect) {
+func writeEffect(p *command.Page, e delius.Effect) {
 	if e.Name != "notes" {
-		writeField(w, e.Name, []string{fromTo(e.Name, e.From, e.To)})
+		writeField(p, e.Name, plain(fromTo(e.Name, e.From, e.To)))
 		return
 	}
 	edits := slices.DeleteFunc(delius.EditLines(e.From, e.To), func(l delius.LineEdit) bool { return l.Op == ' ' })
-	lines := make([]string, len(edits))
+	lines := make([]fieldLine, len(edits))
 	for i, l := range edits {
-		lines[i] = string(l.Op) + " " + l.Text
+		lines[i] = fieldLine{editStyles[l.Op], string(l.Op) + " ", l.Text}
 	}
-	writeField(w, e.Name, lines)
+	writeField(p, e.Name, lines)
+}
+
+// fieldLine is a line of a field's text, and what stands before it.
+type fieldLine struct {
+	style      command.Style
+	mark, text string
+}
+
+func plain(lines ...string) []fieldLine {
+	all := make([]fieldLine, len(lines))
+	for i, line := range lines {
+		all[i].text = line
+	}
+	return all
 }
 
 // writeField shows lines beside the name of a field.
-func writeField(w io.Writer, name string, lines []string) {
+func writeField(p *command.Page, name string, lines []fieldLine) {
 	for i, line := range lines {
 		if i > 0 {
 			name = ""
 		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("        %-11s  %s", name, line), " "))
+		p.Line(line.style, fmt.Sprintf("        %-11s  %s", name, line.mark), line.text)
 	}
 }
 
-func (h historyView) writeAsOf(w io.Writer, made []delius.Made, upTo time.Time) {
-	fmt.Fprintf(w, "%s as of %s\n", h.Who, london(upTo))
-	fmt.Fprint(w, "What the events that CAS had emitted by then make. What people had edited by then, and\n"+
-		"addresses that are no CAS3 stay, are not known. All times are London's.\n")
+func (h historyView) writeAsOf(p *command.Page, made []delius.Made, upTo time.Time) {
+	p.Printf(command.Plain, "%s as of %s", h.Who, command.LondonSeconds(upTo))
+	p.Prose("What the events that CAS had emitted by then make. What people had edited by then, and " +
+		"addresses that are no CAS3 stay, are not known. All times are London's.")
 	if len(h.Outcome.Lost) > 0 {
-		fmt.Fprintf(w, "The inbox lacks events of %s: what they made is missing here.\n", strings.Join(h.Outcome.Lost, ", "))
+		p.Printf(command.Plain, "The inbox lacks events of %s: what they made is missing here.", strings.Join(h.Outcome.Lost, ", "))
 	}
 	if len(made) == 0 {
-		fmt.Fprintln(w, "\nNothing.")
+		p.Blank()
+		p.Line(command.Plain, "", "Nothing.")
 	}
 	for _, m := range made {
-		fmt.Fprintf(w, "\n    %s\n", m.Item)
+		p.Blank()
+		p.Printf(command.Plain, "    %s", m.Item)
 		for _, v := range m.Values {
 			switch {
 			case v.Text == "":
 			case v.Name == "notes":
-				writeField(w, v.Name, strings.Split(v.Text, "\n"))
+				writeField(p, v.Name, plain(strings.Split(v.Text, "\n")...))
 			default:
-				writeField(w, v.Name, []string{oneLine(v.Name, v.Text)})
+				writeField(p, v.Name, plain(oneLine(v.Name, v.Text)))
 			}
 		}
 	}
 }
 
-func (h historyView) writeExplained(w io.Writer, all []delius.Explained) {
-	h.writeWho(w)
-	fmt.Fprint(w, "A number names the event that a field, or a line of the notes, comes from. \"-\" is a line that an\n"+
-		"event says but that does not stand, \"+\" one that no event says: a person's. All times are London's.\n")
+func (h historyView) writeExplained(p *command.Page, all []delius.Explained) {
+	h.writeWho(p)
+	p.Prose("A number names the event that a field, or a line of the notes, comes from. \"-\" is a line that an " +
+		"event says but that does not stand, \"+\" one that no event says: a person's. All times are London's.")
 	for i := range all {
 		e := &all[i]
-		fmt.Fprintf(w, "\n%s: %s\n", e.Item, standsAs(e))
+		p.Blank()
+		p.Line(command.Bold, "", fmt.Sprintf("%s: %s", e.Item, standsAs(e)))
 		if parked := h.ParkedOf(e.Item); parked != nil {
-			fmt.Fprintf(w, "    parked, %s: %s; %s\n", parked.Cause, command.Line(parked.Problem), parked.Cause.Remedy())
+			p.Printf(command.Plain, "    parked, %s: %s; %s", parked.Cause, parked.Problem, parked.Cause.Remedy())
 		}
 		var notes footnotes
 		for _, f := range e.Fields {
-			notes.writeField(w, e, f)
+			notes.writeField(p, e, f)
 		}
 		for _, c := range h.ConflictsOf(e) {
-			fmt.Fprintf(w, "    conflict on %s: the %s that a person had set, %s, was replaced by %s of event %s\n",
-				london(c.At), c.Field, oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), strings.Join(c.EventIDs, ", "))
+			p.Printf(command.Yellow, "    conflict on %s: the %s that was set by %s, %s, was replaced by %s of %s",
+				command.LondonSeconds(c.At), c.Field, editor(&c), oneLine(c.Field, c.Replaced), oneLine(c.Field, c.With), events(c.EventIDs))
 		}
 		for n, key := range notes.keys {
-			fmt.Fprintf(w, "    [%d] %s\n", n+1, h.eventName(key))
+			p.Printf(command.Plain, "    [%d] %s", n+1, h.eventName(key))
 		}
 	}
 }
@@ -180,12 +197,12 @@ func (n *footnotes) mark(k store.Key) string {
 
 // writeField shows how a field stands, with what the events say where that is
 // something else; without a row only the latter.
-func (n *footnotes) writeField(w io.Writer, e *delius.Explained, f delius.ExplainedField) {
+func (n *footnotes) writeField(p *command.Page, e *delius.Explained, f delius.ExplainedField) {
 	if f.Text == "" && f.Stands == "" {
 		return
 	}
 	if f.Name == "notes" {
-		n.writeNotes(w, e, f)
+		n.writeNotes(p, e, f)
 		return
 	}
 	value := f.Stands
@@ -203,13 +220,13 @@ func (n *footnotes) writeField(w io.Writer, e *delius.Explained, f delius.Explai
 	default:
 		lines = append(lines, string(f.Verdict)+": the events say "+oneLine(f.Name, f.Text))
 	}
-	writeField(w, f.Name, lines)
+	writeField(p, f.Name, plain(lines...))
 }
 
-func (n *footnotes) writeNotes(w io.Writer, e *delius.Explained, f delius.ExplainedField) {
-	var lines []string
+func (n *footnotes) writeNotes(p *command.Page, e *delius.Explained, f delius.ExplainedField) {
+	var lines []fieldLine
 	if f.Verdict != delius.AsEvents && f.Verdict != delius.NoRow {
-		lines = append(lines, string(f.Verdict))
+		lines = plain(string(f.Verdict))
 	}
 	for _, l := range e.Lines {
 		mark, op := "", l.Op
@@ -219,16 +236,16 @@ func (n *footnotes) writeNotes(w io.Writer, e *delius.Explained, f delius.Explai
 		if e.RowID == 0 {
 			op = ' '
 		}
-		lines = append(lines, fmt.Sprintf("%-3s %c %s", mark, op, l.Text))
+		lines = append(lines, fieldLine{editStyles[op], fmt.Sprintf("%-3s %c ", mark, op), l.Text})
 	}
-	writeField(w, f.Name, lines)
+	writeField(p, f.Name, lines)
 }
 
 // eventName names an event and when it was emitted.
 func (h historyView) eventName(k store.Key) string {
 	for _, e := range h.Events {
 		if e.Key() == k {
-			return fmt.Sprintf("%s  %s %q of %s", london(e.Emitted), k.Type, k.ID, k.Referral)
+			return fmt.Sprintf("%s  %s %q of %s", command.LondonSeconds(e.Emitted), k.Type, k.ID, k.Referral)
 		}
 	}
 	return k.String()

@@ -13,6 +13,8 @@ import (
 type noticesCommand struct {
 	CRN  string `name:"crn" placeholder:"CRN" help:"Only of this person, and also what was sent in the last 7 days."`
 	JSON bool   `name:"json" help:"One JSON object a line."`
+
+	command.Layout `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -40,16 +42,19 @@ func (c *noticesCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return writeLines(s.stdout, len(list), func(i int) any { return list[i].Line(now) })
 		}
-		return s.writeNotices(list, now)
+		return c.write(s, list, now)
 	})
 }
 
-func (s *session) writeNotices(list []inspect.Notice, now time.Time) error {
+func (c *noticesCommand) write(s *session, list []inspect.Notice, now time.Time) error {
 	if len(list) == 0 {
 		fmt.Fprintln(s.stdout, "no notices")
 		return nil
 	}
-	table := command.NewTable(s.stdout, "NOTICE", "PERSON", "ADDRESS", "KIND", "STATUS", "WRITTEN", "BECAUSE", "STATE", "AGE", "TRIES", "NEXT TRY", "ERROR")
+	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "NOTICE"}, command.Column{Name: "PERSON"}, command.Column{Name: "ADDRESS"},
+		command.Column{Name: "KIND"}, command.Column{Name: "STATUS", Extra: true}, command.Column{Name: "WRITTEN", Extra: true},
+		command.Column{Name: "BECAUSE", Wraps: true}, command.Column{Name: "STATE"}, command.Column{Name: "AGE"}, command.Column{Name: "TRIES"},
+		command.Column{Name: "NEXT TRY"}, command.Column{Name: "ERROR", Wraps: true})
 	waiting := 0
 	for i := range list {
 		n := &list[i]
@@ -62,13 +67,17 @@ func (s *session) writeNotices(list []inspect.Notice, now time.Time) error {
 		case inspect.Failed:
 			next = nextTry(n.NextTry, now)
 		case inspect.InFlight:
-			next = "until " + london(n.LeaseEnd)
+			next = "until " + command.London(n.LeaseEnd)
 		case inspect.Behind:
 			next = fmt.Sprintf("after %d", n.After)
 		}
-		table.Row(n.Number, n.CRN, n.AddressID, n.Kind, n.Status, london(n.Occurred), n.Cause, n.State, age, n.Tries, next, n.Error)
+		table.Row(n.Number, n.CRN, n.AddressID, n.Kind, n.Status, command.London(n.Occurred), n.Cause, n.State, age, n.Tries, next, n.Error)
+	}
+	waits := inspect.Number(waiting) + " wait"
+	if waiting == 1 {
+		waits = "1 waits"
 	}
 	err := table.Flush()
-	fmt.Fprintf(s.stdout, "\n%d wait to be sent\n", waiting)
+	fmt.Fprintf(s.stdout, "\n%s to be sent\n", waits)
 	return err
 }

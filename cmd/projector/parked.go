@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -27,6 +28,8 @@ type parkedListCommand struct {
 	CRN   string `name:"crn" placeholder:"CRN" help:"Only of this person."`
 	Cause string `placeholder:"CAUSE" help:"Only for this cause, such as staff-not-found."`
 	JSON  bool   `name:"json" help:"One JSON object a line."`
+
+	command.Layout `embed:""`
 }
 
 // Help implements kong.HelpProvider.
@@ -54,48 +57,54 @@ func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
 		if c.JSON {
 			return writeLines(s.stdout, len(list), func(i int) any { return list[i].Line(now) })
 		}
-		return s.writeParked(list, now)
+		return c.write(s, list, now)
 	})
 }
 
-func (s *session) writeParked(list []inspect.Parked, now time.Time) error {
+func (c *parkedListCommand) write(s *session, list []inspect.Parked, now time.Time) error {
+	page := c.Layout.Page(s.stdout)
 	if len(list) == 0 {
-		fmt.Fprintln(s.stdout, "nothing is parked")
-		return nil
+		page.Line(command.Plain, "", "nothing is parked")
+		return page.Flush()
 	}
-	table := command.NewTable(s.stdout, "CAUSE", "PERSON", "WHAT", "AGE", "TRIES", "NEXT TRY", "PROBLEM")
+	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "CAUSE"}, command.Column{Name: "PERSON"}, command.Column{Name: "WHAT", Wraps: true},
+		command.Column{Name: "AGE"}, command.Column{Name: "TRIES"}, command.Column{Name: "NEXT TRY"}, command.Column{Name: "PROBLEM", Wraps: true})
 	causes := map[delius.Cause]int{}
 	for i := range list {
 		p := &list[i]
 		causes[p.Cause]++
-		who, what := string(p.Owner.CRN), p.URN
-		if who == "" {
-			who = string(p.Owner.NOMS)
-		}
-		switch p.Kind() {
-		case "event":
-			what = fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
-		case "address":
-			what = "address of " + p.URN
-		case "message":
-			what = "-"
-		case "referral":
-			what = "referral " + p.Referral.String()
-		}
 		next := "never"
 		if !p.RetryAt.IsZero() {
 			next = nextTry(p.RetryAt, now)
 		}
-		table.Row(p.Cause, who, what, ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
+		table.StyledRow(command.Yellow, p.Cause, cmp.Or(string(p.Owner.CRN), string(p.Owner.NOMS)), parkedWhat(p), ago(now.Sub(p.Since)), p.Tries, next, p.Problem)
 	}
-	err := table.Flush()
-	fmt.Fprintf(s.stdout, "\n%d parked. What to do:\n", len(list))
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	page.Blank()
+	page.Printf(command.Plain, "%s parked. What to do:", inspect.Number(len(list)))
 	for _, cause := range inspect.Causes() {
 		if n := causes[cause]; n > 0 {
-			fmt.Fprintf(s.stdout, "  %-22s  %3d  %s\n", cause, n, cause.Remedy())
+			page.Line(command.Plain, fmt.Sprintf("  %-22s  %3d  ", cause, n), cause.Remedy())
 		}
 	}
-	return err
+	return page.Flush()
+}
+
+// parkedWhat is what is parked.
+func parkedWhat(p *inspect.Parked) string {
+	switch p.Kind() {
+	case "event":
+		return fmt.Sprintf("event %q of %s", p.Events[0].ID, p.URN)
+	case "address":
+		return "address of " + p.URN
+	case "message":
+		return "-"
+	case "referral":
+		return "referral " + p.Referral.String()
+	}
+	return p.URN
 }
 
 type parkedRetryCommand struct {

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"strings"
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
@@ -45,17 +44,13 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer p.close()
 	meter := newMeter(s.stderr)
-	out := bufio.NewWriter(s.stdout)
 	r.DryRun = true
-	r.Planned = func(d projector.Decision) error { return c.show(out, inspect.PlanOf(&d)) }
+	r.Planned = func(d projector.Decision) error { return c.show(s.stdout, inspect.PlanOf(&d)) }
 	r.Progress = func(p projector.Progress) { meter.report(p) }
 	tally, err := p.Rebuild(ctx, r)
 	meter.close()
 	if err == nil {
-		err = c.total(out, &tally)
-	}
-	if flushed := out.Flush(); err == nil {
-		err = flushed
+		err = c.total(s.stdout, &tally)
 	}
 	switch {
 	case err != nil:
@@ -70,17 +65,29 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 }
 
 // show prints the rows of one person.
-func (c *planCommand) show(out io.Writer, rows []inspect.PlanRow) error {
+func (c *planCommand) show(out *command.Output, rows []inspect.PlanRow) error {
 	if !c.JSON {
 		return printPerson(out, rows)
 	}
 	return writeLines(out, len(rows), func(i int) any { return &rows[i] })
 }
 
-func (c *planCommand) total(out io.Writer, t *projector.Tally) error {
+func (c *planCommand) total(out *command.Output, t *projector.Tally) error {
 	if c.JSON {
 		return json.NewEncoder(out).Encode(inspect.TotalOf(t))
 	}
-	_, err := fmt.Fprintf(out, "%d people checked, %d with changes: %d fields of %d rows. %s\n", t.People, t.Changed, t.Fields, t.Rows, asides(t))
-	return err
+	page := command.NewPage(out)
+	page.Line(command.Bold, "", fmt.Sprintf("%s checked, %s with changes: %s of %s. %s", inspect.Count(t.People, "person"), inspect.Number(t.Changed),
+		inspect.Count(t.Fields, "field"), inspect.Count(t.Rows, "row"), asides(t)))
+	if t.Rows > 0 {
+		next := "projector rebuild"
+		for _, crn := range c.CRN {
+			next += " --crn " + strings.ToUpper(crn)
+		}
+		for _, referral := range c.Referral {
+			next += " --referral " + referral
+		}
+		page.Line(command.Plain, "next: ", next)
+	}
+	return page.Flush()
 }

@@ -3,32 +3,32 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"casdelius/cmd/internal/command"
+	"casdelius/projector/delius"
 	"casdelius/projector/inspect"
 )
 
 // printPerson prints one person's part of a plan for people to read: nothing if there
-// is nothing to say.
-func printPerson(out io.Writer, rows []inspect.PlanRow) error {
+// is nothing to say. What would be written comes first, then what else there is to know.
+func printPerson(out *command.Output, rows []inspect.PlanRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	fmt.Fprintln(&b, cmp.Or(rows[0].CRN, "referral "+rows[0].Referral))
+	page := command.NewPage(out)
+	page.Line(command.Bold, "", cmp.Or(rows[0].CRN, "referral "+rows[0].Referral))
 	subject := ""
 	for i := range rows {
 		if next := subjectOf(&rows[i]); next != subject {
 			subject = next
-			fmt.Fprintf(&b, "  %s\n", subject)
+			page.Line(command.Plain, "  ", subject)
 		}
-		printRow(&b, &rows[i])
+		printRow(page, &rows[i])
 	}
-	fmt.Fprintln(&b)
-	_, err := io.WriteString(out, b.String())
-	return err
+	page.Blank()
+	return page.Flush()
 }
 
 // subjectOf is what the row is about.
@@ -47,58 +47,53 @@ func subjectOf(r *inspect.PlanRow) string {
 	if r.Cause != "" {
 		words = append(words, "("+r.Cause+")")
 	}
-	return command.Line(strings.Join(words, " "))
+	return strings.Join(words, " ")
 }
 
-func printRow(b *strings.Builder, r *inspect.PlanRow) {
-	if r.Field == "" {
-		fmt.Fprintf(b, "    %s\n", command.Line(r.Why))
-	} else {
-		label := r.Field
-		if r.Conflict {
-			label += " (conflict)"
-		}
-		fmt.Fprintf(b, "    %s: %s\n", label, command.Line(r.Why))
-		for _, line := range difference(r.From, r.To) {
-			fmt.Fprintf(b, "      %s\n", line)
-		}
+func printRow(page *command.Page, r *inspect.PlanRow) {
+	switch {
+	case r.Field == "":
+		page.Line(command.Plain, "    ", r.Why)
+	case r.Conflict:
+		page.Line(command.Yellow, "    ", r.Field+" (conflict): "+r.Why)
+	default:
+		page.Line(command.Plain, "    ", r.Field+": "+r.Why)
+	}
+	if r.Field != "" {
+		printDifference(page, "      ", r.Field, r.From, r.To)
 	}
 	for _, e := range r.Events {
-		fmt.Fprintf(b, "      by %s %s\n", e.Type, command.Line(e.ID))
+		page.Line(command.Faint, "      ", fmt.Sprintf("by %s %s", e.Type, e.ID))
 	}
 }
 
-// difference shows how one text turns into another, line by line: "-" goes, "+" comes.
-// What both begin or end with stays, with one line of it shown on either side.
-func difference(from, to string) []string {
-	before, after := lines(from), lines(to)
-	head := 0
-	for head < min(len(before), len(after)) && before[head] == after[head] {
-		head++
-	}
-	tail := 0
-	for tail < min(len(before), len(after))-head && before[len(before)-1-tail] == after[len(after)-1-tail] {
-		tail++
-	}
-	var out []string
-	if head > 0 {
-		out = append(out, "  "+before[head-1])
-	}
-	for _, line := range before[head : len(before)-tail] {
-		out = append(out, "- "+line)
-	}
-	for _, line := range after[head : len(after)-tail] {
-		out = append(out, "+ "+line)
-	}
-	if tail > 0 {
-		out = append(out, "  "+after[len(after)-tail])
-	}
-	return out
-}
+// editStyles are those of lines that go, come or stay.
+var editStyles = map[rune]command.Style{'-': command.Red, '+': command.Green, ' ': command.Plain}
 
-func lines(text string) []string {
-	if text == "" {
-		return nil
+// around is how many lines that stay are shown before and after those that change.
+const around = 1
+
+// printDifference shows how one text turns into another, line by line: "-" goes, "+" comes. Of
+// what stays only the lines around are shown, with "…" for the others.
+func printDifference(page *command.Page, indent, field, from, to string) {
+	if field == "lines" { // of an address
+		from, to = strings.ReplaceAll(from, "\n", ", "), strings.ReplaceAll(to, "\n", ", ")
 	}
-	return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	edits := delius.EditLines(strings.ReplaceAll(from, "\r\n", "\n"), strings.ReplaceAll(to, "\r\n", "\n"))
+	near := make([]bool, len(edits))
+	for i, e := range edits {
+		if e.Op != ' ' {
+			for at := max(0, i-around); at <= min(len(edits)-1, i+around); at++ {
+				near[at] = true
+			}
+		}
+	}
+	for i, e := range edits {
+		switch {
+		case near[i]:
+			page.Line(editStyles[e.Op], indent+string(e.Op)+" ", e.Text)
+		case i > 0 && near[i-1] && slices.Contains(near[i:], true):
+			page.Line(command.Faint, indent+"  ", "…")
+		}
+	}
 }

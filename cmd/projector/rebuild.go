@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"casdelius/cmd/internal/command"
@@ -115,7 +114,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	r.Resumed = func(at projector.Bookmark) {
 		began = &at.Started
 		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
-			at.Started.UTC().Format(time.DateTime+" MST"), at.People, at.Person)
+			command.London(at.Started), at.People, at.Person)
 	}
 	what := map[string]any{"crns": r.CRNs, "referrals": r.Referrals, "rate": r.Rate, "restart": r.Restart}
 	if err := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, "begun"); err != nil {
@@ -149,9 +148,14 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally, began *time.Time
 	} else {
 		since := ""
 		if began != nil {
-			since = fmt.Sprintf(" since the rebuild began at %s", began.UTC().Format(time.DateTime+" MST"))
+			since = fmt.Sprintf(" since the rebuild began at %s", command.London(*began))
 		}
-		fmt.Fprintf(s.stdout, "%d people checked%s, %d changed: %d rows written. %s\n", t.People, since, t.Changed, t.Rows, asides(t))
+		page := command.NewPage(s.stdout)
+		page.Line(command.Bold, "", fmt.Sprintf("%s checked%s, %s changed: %s written. %s", inspect.Count(t.People, "person"), since, inspect.Number(t.Changed),
+			inspect.Count(t.Rows, "row"), asides(t)))
+		if err := page.Flush(); err != nil {
+			return err
+		}
 	}
 	if t.Left > 0 {
 		fmt.Fprintf(s.stderr, "%d referrals were deferred and stay due: rows of their people are locked by other transactions. The service reconciles them.\n", t.Left)
@@ -183,7 +187,11 @@ func (s *session) sayFailed(failed []projector.Failure) {
 
 // asides lists what is no change, but worth knowing.
 func asides(t *projector.Tally) string {
-	return strings.TrimSpace(fmt.Sprintf("%d conflicts, %d adopted rows that differ, %d parked.", t.Conflicts, t.AdoptedDiffers, t.Parked))
+	adopted := inspect.Count(t.AdoptedDiffers, "adopted row") + " that differ"
+	if t.AdoptedDiffers == 1 {
+		adopted += "s"
+	}
+	return fmt.Sprintf("%s, %s, %s parked.", inspect.Count(t.Conflicts, "conflict"), adopted, inspect.Number(t.Parked))
 }
 
 // worker is a projector for a command that ends by itself, and what it works with.

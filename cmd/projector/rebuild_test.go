@@ -28,7 +28,7 @@ func TestPlanShowsEveryChangeAndExits2UntilARebuildHasMadeThem(t *testing.T) {
 	require.Contains(t, stdout, "X000001\n  insert-contact urn:hmpps:cas3:")
 	require.Contains(t, stdout, "    notes: nothing stands there yet\n      + Arrival date: 08/03/2024\n")
 	require.Contains(t, stdout, "      by accommodation.cas3.person.arrived ")
-	require.Contains(t, stdout, "1 people checked, 1 with changes: ")
+	require.Contains(t, stdout, "1 person checked, 1 with changes: ")
 	require.Empty(t, f.contacts(), "a plan writes nothing")
 
 	code, same, _ := f.projector("rebuild", "--dry-run")
@@ -48,11 +48,11 @@ func TestPlanShowsEveryChangeAndExits2UntilARebuildHasMadeThem(t *testing.T) {
 
 	code, stdout, stderr = f.projector("rebuild")
 	require.Zero(t, code, stderr)
-	require.Equal(t, "1 people checked, 1 changed: 2 rows written. 0 conflicts, 0 adopted rows that differ, 0 parked.\n", stdout)
+	require.Equal(t, "1 person checked, 1 changed: 2 rows written. 0 conflicts, 0 adopted rows that differ, 0 parked.\n", stdout)
 	require.Len(t, f.contacts(), 2)
 	code, stdout, _ = f.projector("plan")
 	require.Zero(t, code)
-	require.Equal(t, "1 people checked, 0 with changes: 0 fields of 0 rows. 0 conflicts, 0 adopted rows that differ, 0 parked.\n", stdout)
+	require.Equal(t, "1 person checked, 0 with changes: 0 fields of 0 rows. 0 conflicts, 0 adopted rows that differ, 0 parked.\n", stdout)
 }
 
 func TestPlanShowsWhatAdoptedRowsSayOtherwise(t *testing.T) {

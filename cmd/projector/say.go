@@ -28,6 +28,13 @@ func (s *session) withDatabase(ctx context.Context, f func(*postgres.Database) e
 	return f(db)
 }
 
+// page writes a page to the standard output.
+func (s *session) page(write func(*command.Page)) error {
+	p := command.NewPage(s.stdout)
+	write(p)
+	return p.Flush()
+}
+
 // writeLines writes so many values as JSON, one a line.
 func writeLines(w io.Writer, n int, line func(i int) any) error {
 	lines := json.NewEncoder(w)
@@ -85,14 +92,6 @@ func parseMoment(flag, text string, edge int) (time.Time, error) {
 		return time.Time{}, command.Misused("%s: %q is no time: want one such as 2026-03-01, 2026-03-01T12:00:00 or 2026-03-01T12:00:00Z", flag, text)
 	}
 	return at, nil
-}
-
-// london is a time as people read it, to the second; a dash for none.
-func london(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.In(store.London()).Format(time.DateTime)
 }
 
 // oneLine is a field's value on one line: the lines of an address are shown as one,

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +12,8 @@ import (
 	"casdelius/cmd/internal/service"
 	"casdelius/projector"
 	"casdelius/projector/audit"
-	"casdelius/projector/inspect"
 	"casdelius/projector/postgres"
 	"casdelius/projector/verify"
-	"casdelius/store"
 )
 
 type verifyCommand struct {
@@ -81,17 +76,12 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer p.close()
 	meter := newMeter(s.stderr)
-	out := bufio.NewWriter(s.stdout)
-	order.Progress = meter.report
-	order.Found = func(f verify.Finding) error { return c.show(out, "finding", &f) }
-	order.Left = func(f verify.Finding) error { return c.show(out, "left", &f) }
+	out := newVerifyReport(s.stdout, c)
+	order.Progress, order.Found, order.Left = meter.report, out.finding, out.leftover
 	verdict, err := c.verify(ctx, p, &order)
 	meter.close()
-	if err == nil {
-		err = c.total(out, verdict)
-	}
-	if flushed := out.Flush(); err == nil {
-		err = flushed
+	if ended := out.end(verdict, err); err == nil {
+		err = ended
 	}
 	if err == nil && len(verdict.Unseen) > 0 {
 		sayUnseen(s.stderr, verdict.Unseen)
@@ -127,23 +117,6 @@ func (c *verifyCommand) verify(ctx context.Context, p *worker, order *verify.Ver
 	return verdict, err
 }
 
-func (c *verifyCommand) show(out io.Writer, what string, f *verify.Finding) error {
-	if c.JSON {
-		return json.NewEncoder(out).Encode(inspect.FindingOf(what, f))
-	}
-	if what == "left" {
-		_, err := fmt.Fprintf(out, "left     %s %s: %s\n", subject(f), predicate(f), remedy(f))
-		return err
-	}
-	_, err := fmt.Fprintln(out, sentence(f))
-	for _, d := range f.Differences {
-		if err == nil {
-			_, err = fmt.Fprintf(out, "    %s: was %q, is %q\n", d.Field, d.Was, d.Is)
-		}
-	}
-	return err
-}
-
 // accepted are the ranges of --accept-loss.
 func (c *verifyCommand) accepted() (ranges []projector.Range, err error) {
 	for _, text := range c.AcceptLoss {
@@ -162,106 +135,4 @@ func (c *verifyCommand) accepted() (ranges []projector.Range, err error) {
 		return nil, command.Misused("--accept-loss needs --repair: the ledger is made to forget what is lost")
 	}
 	return ranges, nil
-}
-
-// sayUnseen says what could not be looked at.
-func sayUnseen(w io.Writer, unseen []verify.Unseen) {
-	for _, u := range unseen {
-		what := fmt.Sprintf("message %d", u.Sequence)
-		switch {
-		case u.Row != 0:
-			what = fmt.Sprintf("%s %d", u.Place, u.Row)
-		case u.Sequence == 0:
-			what = "referral " + u.Referral.String()
-		}
-		fmt.Fprintf(w, "unseen   %s: %s\n", what, u.Problem)
-	}
-}
-
-// sentence says what was found to a person.
-func sentence(f *verify.Finding) string {
-	text := fmt.Sprintf("%-8s %s %s", f.Severity, subject(f), predicate(f))
-	if f.CRN != "" {
-		text += ", " + f.CRN
-	}
-	if f.Severity == verify.Edited {
-		text += fmt.Sprintf(", by %s on %s", command.Line(f.By), f.At.In(store.London()).Format("02/01/2006 15:04:05"))
-	}
-	return text
-}
-
-func subject(f *verify.Finding) string {
-	switch f.Place {
-	case verify.InContacts:
-		return fmt.Sprintf("contact %d (%s)", f.Row, f.URN)
-	case verify.InAddresses:
-		return fmt.Sprintf("address %d", f.Row)
-	}
-	switch {
-	case f.URN != "":
-		return "contact " + f.URN
-	case f.Event != (store.Key{}):
-		return fmt.Sprintf("message %d, %s", f.Sequence, f.Event)
-	case f.Person != (store.PersonKey{}):
-		return fmt.Sprintf("message %d, %s", f.Sequence, f.Person)
-	}
-	return fmt.Sprintf("message %d", f.Sequence)
-}
-
-func predicate(f *verify.Finding) string {
-	switch f.Problem {
-	case verify.Corrupt:
-		return "of the stream is corrupt: its body is not what its checksum says"
-	case verify.Missing:
-		return "is not in the inbox"
-	case verify.Extra:
-		return "is in the inbox but not in the stream"
-	case verify.Unapplied:
-		return "was never applied, and nobody meant to"
-	case verify.Unnamed:
-		return "names a person that the inbox has forgotten"
-	case verify.Unwritten:
-		return "is not in the ledger although its events were applied"
-	case verify.Gone:
-		if f.Place == verify.InStream {
-			return "is gone from the stream"
-		}
-		return "is gone from Delius"
-	case verify.Unknown:
-		return "is in the ledger without a fingerprint"
-	case verify.Lost:
-		return "was made of an event that the stream does not have: nothing is written for its person"
-	case verify.Twice:
-		return "is a second row beside the projector's own"
-	case verify.EditedByHand:
-		return "was edited"
-	}
-	if f.Place == verify.InInbox {
-		return "is in the inbox otherwise than in the stream"
-	}
-	return "was altered without a new version or time"
-}
-
-// remedy says what to do about damage that a repair leaves.
-func remedy(f *verify.Finding) string {
-	if f.Place == verify.InStream {
-		return "restore the stream from its backup, or accept the loss with --accept-loss"
-	}
-	if f.Problem == verify.Extra {
-		return "because nothing else may have it: restore the stream if it has lost messages, else remove it from schema projection"
-	}
-	return "its rows may be locked: verify again"
-}
-
-func (c *verifyCommand) total(out io.Writer, v verify.Verdict) error {
-	if c.JSON {
-		return json.NewEncoder(out).Encode(inspect.VerdictOf(v))
-	}
-	after := ""
-	if c.Repair {
-		after = fmt.Sprintf(", %d not repaired", v.Left)
-	}
-	_, err := fmt.Fprintf(out, "%d messages, %d contacts and %d addresses checked: %d edited, %d damaged%s.\n",
-		v.Messages, v.Contacts, v.Addresses, v.Edited, v.Damaged, after)
-	return err
 }

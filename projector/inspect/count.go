@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -11,11 +12,20 @@ func Count(n int, what string) string {
 	case n == 1:
 		return "1 " + what
 	case strings.HasSuffix(what, "person"):
-		return fmt.Sprintf("%d %speople", n, strings.TrimSuffix(what, "person"))
+		return fmt.Sprintf("%s %speople", Number(n), strings.TrimSuffix(what, "person"))
 	case strings.HasSuffix(what, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
+		return fmt.Sprintf("%s %sies", Number(n), strings.TrimSuffix(what, "y"))
 	case strings.HasSuffix(what, "address"):
-		return fmt.Sprintf("%d %ses", n, what)
+		return fmt.Sprintf("%s %ses", Number(n), what)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%s %ss", Number(n), what)
+}
+
+// Number is a number as people read it, such as 12,300.
+func Number(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
 }

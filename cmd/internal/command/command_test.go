@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
+	_ = os.Unsetenv("COLUMNS") // the widths of terminals are the tests'
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("os/signal.loop"), // runs for ever once a signal was asked for
 		goleak.IgnoreAnyFunction("os/signal.signal_recv"))
@@ -220,7 +221,7 @@ func TestAnOutputLeavesJSONWhatItIs(t *testing.T) {
 func TestACellOfATableIsOnOneLine(t *testing.T) {
 	t.Parallel()
 	var to bytes.Buffer
-	table := command.NewTable(&to, "A", "B")
+	table := command.NewTable(command.NewOutput(&to), command.Layout{}, command.Column{Name: "A"}, command.Column{Name: "B", Wraps: true})
 	table.Row("one\ntwo", 3)
 	table.Row("tab\tbed\v\f", "\u009b")
 	require.NoError(t, table.Flush())

@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 )
 
 // Output is what a program writes for people and for other programs: its standard output
@@ -76,13 +73,14 @@ func (o *Output) Close() error {
 	return o.write(rest)
 }
 
-// Terminal is the terminal that the output ends up on, for pictures and progress bars,
-// which have to steer it; nil if it is none.
-func (o *Output) Terminal() *os.File {
-	if file, ok := o.to.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return file
+// steer writes what may steer a terminal: every text in it is visible already.
+func (o *Output) steer(text string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil && text != "" {
+		_, o.err = io.WriteString(o.to, text)
 	}
-	return nil
+	return o.failure()
 }
 
 // Line is a text on one line, for where a line feed or a tab would be taken for the next
