@@ -177,7 +177,6 @@ func (r *Rebuilder) fillInbox(ctx context.Context) error {
 	if err := r.read(ctx, gaps, r.filler.inbox.Load); err != nil {
 		return err
 	}
-	defer func() { r.kept = time.Time{} }() // the first chunk of people is kept at once
 	return r.read(ctx, corrupt, r.mender.Restore)
 }
 
@@ -249,12 +248,13 @@ func (r *Rebuilder) atOnce(workers int) int {
 	return workers
 }
 
-// begin begins a phase. That is kept at once, where it can be.
+// begin begins a phase. That is kept at once, where it can be, and so is what is done first.
 func (r *Rebuilder) begin(ctx context.Context, phase Progress) {
 	r.progress = phase
 	r.bookmark.Since, r.bookmark.From, r.bookmark.Rate = r.config.Now(), phase.Done, r.o.Rate
 	r.reportProgress()
 	r.keepLast(ctx)
+	r.kept = time.Time{}
 }
 
 // pausedInterval is how often a rebuild that pauses asks whether to go on.
