@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"casdelius/projector/inspect"
@@ -13,16 +14,18 @@ const mostFindings = 100
 
 // driftPage is what the last verification of everyone found.
 type driftPage struct {
-	Last *inspect.Verified // of everyone that has ended; nil if there is none
-	Runs []inspect.Verified
-	List []findingCard
-	Next int // the page after this one begins after it; 0 if there is none
+	Last  *inspect.Verified  // of everyone that has ended; nil if there is none
+	Since int                // messages that came since then
+	Runs  []inspect.Verified // the others
+	List  []findingCard
+	Next  int // the page after this one begins after it; 0 if there is none
 }
 
 // findingCard is one finding.
 type findingCard struct {
 	inspect.FindingLine
 	Hidden bool
+	Link   string // to the row
 }
 
 func (c *Console) drift(r *http.Request, u *User) (*page, error) {
@@ -34,14 +37,17 @@ func (c *Console) drift(r *http.Request, u *User) (*page, error) {
 	if is.Runs, err = c.ports.Verifications.Runs(r.Context(), 20); err != nil {
 		return nil, err
 	}
-	for i := range is.Runs {
-		if run := &is.Runs[i]; is.Last == nil && len(run.CRNs) == 0 && !run.Ended.IsZero() && run.Error == "" {
-			is.Last = run
-		}
-	}
-	if is.Last == nil {
+	last := slices.IndexFunc(is.Runs, func(run inspect.Verified) bool { return len(run.CRNs) == 0 && !run.Ended.IsZero() && run.Error == "" })
+	if last < 0 {
 		return &page{name: "drift", title: "Drift", live: true, data: is}, nil
 	}
+	newest := is.Runs[last]
+	is.Last, is.Runs = &newest, slices.Delete(is.Runs, last, last+1)
+	figures, err := c.ports.Progress.Figures(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	is.Since = cameSince(is.Last, figures)
 	list, err := c.ports.Verifications.Findings(r.Context(), is.Last.Number, after, mostFindings)
 	if err != nil {
 		return nil, err
@@ -54,6 +60,9 @@ func (c *Console) drift(r *http.Request, u *User) (*page, error) {
 		card := findingCard{FindingLine: f, Hidden: hides[store.CRN(f.CRN)]}
 		if card.Hidden {
 			card.FindingLine = inspect.FindingLine{Severity: f.Severity, Problem: f.Problem, Place: f.Place}
+		}
+		if card.URN != "" && card.CRN != "" {
+			card.Link = rowAddress(store.CRN(card.CRN), card.URN)
 		}
 		is.List = append(is.List, card)
 	}

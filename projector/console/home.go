@@ -19,6 +19,7 @@ type homePage struct {
 	Rejected   int
 	NoStream   bool // it could not be asked for what is rejected
 	Verified   *inspect.Verified
+	Since      int // messages that came since then
 	Rebuilding *inspect.Rebuilding
 }
 
@@ -60,7 +61,7 @@ func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 		return nil, err
 	}
 	if len(runs) > 0 {
-		is.Verified = &runs[0]
+		is.Verified, is.Since = &runs[0], cameSince(&runs[0], is.Figures)
 	}
 	if is.Rebuilding, err = c.ports.Progress.Rebuilding(ctx); err != nil {
 		return nil, err
@@ -77,6 +78,14 @@ func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 		}
 	}
 	return &page{name: "home", title: "Is Delius up to date?", live: true, data: is}, nil
+}
+
+// cameSince is how many messages came since a verification of everyone read the stream.
+func cameSince(run *inspect.Verified, f *inspect.Figures) int {
+	if f == nil || len(run.CRNs) > 0 || run.Ended.IsZero() || run.Error != "" {
+		return 0
+	}
+	return max(int(f.Last)-run.Messages, 0) //nolint:gosec // fewer than 2^63
 }
 
 // freshnessOf answers whether Delius is up to date.
@@ -101,13 +110,14 @@ func freshnessOf(f *inspect.Figures, now time.Time) state {
 type curve struct {
 	Points string
 	Most   float64 // seconds, at the top
+	Worst  float64
 	Last   float64
 }
 
 func drawBehind(samples []inspect.Sample, now time.Time) (c curve) {
 	c.Most = 10
 	for _, s := range samples {
-		c.Most, c.Last = max(c.Most, s.Behind), s.Behind
+		c.Most, c.Worst, c.Last = max(c.Most, s.Behind), max(c.Worst, s.Behind), s.Behind
 	}
 	var points strings.Builder
 	for _, s := range samples {

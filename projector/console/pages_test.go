@@ -39,7 +39,7 @@ func (w *world) figures(behind float64) {
 	w.t.Helper()
 	for minute := range 50 {
 		f := inspect.Figures{
-			At: w.now().Add(time.Duration(minute-50) * time.Minute), Behind: float64(minute % 7), Last: 9, Program: "projector v1", Fold: 2,
+			At: w.now().Add(time.Duration(minute-50) * time.Minute), Behind: float64(minute % 7), Last: 12, Program: "projector v1", Fold: 2,
 			Parked: map[delius.Cause]inspect.Counted{delius.StaffNotFound: {Count: 2, Since: w.now().Add(-time.Hour)}},
 			Canary: &inspect.Canary{Sent: w.now().Add(-time.Minute), Queue: 0.1, Stream: 0.2, Inbox: 0.3},
 		}
@@ -107,7 +107,7 @@ func TestEveryPageIsAccessible(t *testing.T) {
 		{"referral", "/referral/" + referral(1).String(), "Came by train"},
 		{"plan", "/plan", "For everyone"},
 		{"plan-of-a-person", "/plan?crn=X000003", "Parked"},
-		{"drift", "/drift", "Damage stands"},
+		{"drift", "/drift", "3 messages came since, of which it says nothing"},
 		{"parked", "/parked", "It would free"},
 		{"conflicts", "/conflicts", "To review"},
 		{"conflict", "/conflicts/1", "2024-05-08 16:30:00"},

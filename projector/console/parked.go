@@ -40,6 +40,7 @@ type parkedItem struct {
 	CRN      store.CRN
 	Referral string
 	What     string
+	Link     string // to it
 	Tries    int
 }
 
@@ -110,8 +111,11 @@ func itemOf(p *inspect.Parked, hidden map[store.CRN]bool) parkedItem {
 	case item.Hidden:
 	case p.Kind() == "contact":
 		item.What = itemName(delius.Item{Referral: p.Referral, URN: p.URN})
+		if p.Owner.CRN != "" {
+			item.Link = rowAddress(p.Owner.CRN, p.URN)
+		}
 	case p.Kind() == "event":
-		item.What = fmt.Sprintf("event %q", p.Events[0].ID)
+		item.What, item.Link = fmt.Sprintf("event %q", p.Events[0].ID), "/referral/"+item.Referral+"#events"
 	}
 	return item
 }

@@ -102,12 +102,13 @@ func TestACaseIsFollowedFromEventToPage(t *testing.T) {
 	b.open(w.url + "/person/X000001")
 	text := b.text()
 	for _, says := range []string{
-		"Up to date", "CAS3 person arrived updated", "Came by train", "Rang the landlord", "set by a person: " + postgrestest.Practitioner + ", before Cas3AndDelius last changed the row",
-		"Has a new telephone", "set by a person: " + postgrestest.Practitioner, "last changed by " + postgrestest.Practitioner, "1 Long Lane\nLeeds", "Old Mill\n9 Mill Road", "Previous address, ended 2024-03-31",
+		"Up to date", "CAS3 person arrived updated", "Came by train", "Rang the landlord", ", before Cas3AndDelius last changed the row", "A person's: notes",
+		"Has a new telephone", "set by a person: " + postgrestest.Practitioner + " on ", "last changed by " + postgrestest.Practitioner, "1 Long Lane\nLeeds", "Old Mill\n9 Mill Road", "Previous address, ended 2024-03-31",
 	} {
 		require.Contains(t, text, says)
 	}
 	require.Equal(t, 2, strings.Count(text, "before that by "+postgrestest.Practitioner+" on "), "of the arrival, and of the address of that stay")
+	require.Equal(t, 2, strings.Count(text, "set by a person: "+postgrestest.Practitioner+" on "), "before and since the projector changed the row")
 	b.accessible("a person")
 	b.picture("person")
 	b.open(w.url + "/person/X000001/row?urn=" + arrival + referral(1).String())

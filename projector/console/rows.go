@@ -33,6 +33,17 @@ type rowCard struct {
 	Past    bool   // it shows what events made, not what stands
 }
 
+// ByHand are the names of the fields that are a person's.
+func (c *rowCard) ByHand() string {
+	var names []string
+	for _, f := range c.Fields {
+		if f.ByHand {
+			names = append(names, strings.ToLower(f.Name))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // fieldCard is one field of a row.
 type fieldCard struct {
 	Name    string
@@ -59,13 +70,21 @@ func fieldOf(f delius.ExplainedField, row *rowCard) fieldCard {
 	switch {
 	case !card.ByHand || row.By == "":
 	case !slices.Contains(services, row.By):
-		card.Verdict += ": " + row.By
+		card.Verdict += ": " + row.By + on(row.At)
 	case row.Before != "":
-		card.Verdict += ": " + row.Before + ", before " + row.By + " last changed the row"
+		card.Verdict += ": " + row.Before + on(row.Edited) + ", before " + row.By + " last changed the row"
 	default:
 		card.Verdict += ", before " + row.By + " last changed the row"
 	}
 	return card
+}
+
+// on is when something was, if that is known.
+func on(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return " on " + london(at)
 }
 
 // services are the users by whom the projector, and the services before it, write.
