@@ -38,7 +38,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 			return nil
 		})
 	})
-	shown.close()
+	shown.Close()
 	fmt.Fprintln(s.stdout, &total)
 	if err == nil && total.failed > 0 {
 		err = fmt.Errorf("%d lines were not stored, see above; the others are", total.failed)
@@ -57,6 +57,7 @@ func importFile(ctx context.Context, im *ingest.Importer, name string, total *ta
 		in = file
 	}
 	defer in.Close()
+	shown.progressed()
 	return im.Import(ctx, shown.reader(in), func(line ingest.Imported) {
 		switch {
 		case line.Err != nil && ctx.Err() != nil:
@@ -69,7 +70,7 @@ func importFile(ctx context.Context, im *ingest.Importer, name string, total *ta
 		default:
 			total.stored++
 		}
-		shown.progressed(name, line)
+		shown.progressed()
 	})
 }
 

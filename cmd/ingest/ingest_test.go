@@ -23,6 +23,7 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
+	"casdelius/cmd/internal/terminaltest"
 	"casdelius/ingest"
 	"casdelius/ingest/casapi/casapitest"
 	"casdelius/ingest/sqs/sqstest"
@@ -365,23 +366,23 @@ func TestAnImportOnATerminalShowsHowFarItIsAndNoLineForEachEvent(t *testing.T) {
 	lines.WriteString("nonsense\n")
 	require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
 
-	var screen bytes.Buffer
-	s := &session{cli: &cli{Log: command.Log{Level: "debug", Format: "text"}}, stderr: command.NewOutput(&screen), registry: prometheus.NewRegistry()}
+	terminal := terminaltest.New(t, 100, 24)
+	s := &session{cli: &cli{Log: command.Log{Level: "debug", Format: "text"}}, stderr: command.NewOutput(terminal.File), registry: prometheus.NewRegistry()}
 	s.CAS.DetailURLs = []string{w.api.URL()}
 	s.CAS.TokenURI, s.CAS.ClientID, s.CAS.ClientSecret = w.api.TokenURL(), casapitest.ClientID, casapitest.ClientSecret
-	require.NoError(t, s.warnOnly())
+	require.NoError(t, s.quieten())
 	require.NoError(t, s.withIntake(t.Context(), w.log, func(intake *ingest.Intake) error {
 		var total tally
-		shown := &meter{to: &screen, total: &total, bar: newBar(&screen, sizeOf([]string{file}))}
+		shown := newMeter(s.stderr, sizeOf([]string{file}), &total)
 		im := &ingest.Importer{Intake: intake, InFlight: 16, Tries: 1}
 		err := importFile(t.Context(), im, file, &total, shown)
-		shown.close()
+		shown.Close()
 		return err
 	}))
-	require.Contains(t, screen.String(), "100%")
-	require.Contains(t, screen.String(), "stored before")
-	require.Contains(t, screen.String(), file+":51: malformed")
-	require.NotContains(t, screen.String(), "NotificationReceived")
+	screen := terminal.Close()
+	require.Regexp(t, `importing: (\S+ kB) of \S+ kB, .* a second, 50 stored, 0 stored before, 1 failed\s+$`, screen)
+	require.Contains(t, screen, file+":51: malformed")
+	require.NotContains(t, screen, "NotificationReceived")
 	require.Len(t, w.stored(t), 50)
 
 	require.EqualValues(t, lines.Len(), sizeOf([]string{file}))

@@ -50,7 +50,7 @@ func (c *adoptCommand) Run(ctx context.Context, s *session) error {
 			err = recorded
 		}
 	}
-	meter.close()
+	meter.Close()
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (c *planCommand) Run(ctx context.Context, s *session) error {
 	r.Planned = func(d projector.Decision) error { return c.show(s.stdout, inspect.PlanOf(&d)) }
 	r.Progress = func(p projector.Progress) { meter.report(p) }
 	tally, err := p.Rebuild(ctx, r)
-	meter.close()
+	meter.Close()
 	if err == nil {
 		err = c.total(s.stdout, &tally)
 	}

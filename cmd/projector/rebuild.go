@@ -121,7 +121,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	tally, err := p.Rebuild(ctx, r)
-	meter.close()
+	meter.Close()
 	if recorded := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, ended(ctx, err, fmt.Sprintf("%d people checked, %d changed: %d rows written", tally.People, tally.Changed, tally.Rows))); err == nil {
 		err = recorded
 	}

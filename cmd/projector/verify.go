@@ -79,7 +79,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	out := newVerifyReport(s.stdout, c)
 	order.Progress, order.Found, order.Left = meter.report, out.finding, out.leftover
 	verdict, err := c.verify(ctx, p, &order)
-	meter.close()
+	meter.Close()
 	if ended := out.end(verdict, err); err == nil {
 		err = ended
 	}

@@ -162,3 +162,24 @@ func TestVerifyAndPlanFitTheTerminalAndLeadOn(t *testing.T) {
 	f.exec("delete from delius.contact where contact_id = $1", f.contact("EAAR").ID)
 	requireScreens(t, f.world, map[string]string{"plan": "plan --crn X000001"}, stream...)
 }
+
+// Catches progress that counts items, and that is wider than the terminal.
+func TestRebuildAndVerifyShowHowFarTheyAreOnAnyTerminal(t *testing.T) {
+	t.Parallel()
+	f := fill(t, someEvents()...)
+	for _, columns := range []int{60, 80, 160} {
+		for line, says := range map[string][]string{
+			"rebuild": {"reconciling people: 1 of 1 person"},
+			"verify":  {"of 2 messages", "comparing contacts with Delius: 2 of 2 contacts", "comparing addresses with Delius: 1 of 1 address"},
+		} {
+			terminal := terminaltest.New(t, uint16(columns), 24)
+			var out bytes.Buffer
+			require.Zero(t, run(t.Context(), []string{line, "--delius-database-url", f.delius.URL, "--nats-url", f.nats, "--stream-replicas", "1"}, &out, terminal.File))
+			screen := strings.NewReplacer("\r", "\n", "\x1b[J", "\n").Replace(terminal.Close())
+			terminaltest.RequireFits(t, screen, columns-1)
+			for _, text := range says {
+				require.Contains(t, screen, text)
+			}
+		}
+	}
+}
