@@ -32,7 +32,7 @@ help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: go postgres ## Run the whole system on this machine; ARGS="--once --people 500" for instance
-	@go build -o bin/sandbox ./cmd/sandbox
+	@go build -trimpath -o bin/sandbox ./cmd/sandbox # as build does, which then has little to do
 	@bin/sandbox $(ARGS)
 
 test: go postgres pgbouncer fauxqs chromium promtool ## Run every test with the race detector; PKG=./store for one package, TESTFLAGS=-v

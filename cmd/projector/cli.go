@@ -20,6 +20,7 @@ type cli struct {
 	Database string         `name:"delius-database-url" env:"DELIUS_DATABASE_URL" secret:"password" placeholder:"URL" group:"Delius" help:"Delius's database: postgres://user:password@host:5432/database. With a password by the environment alone, or with passfile=FILE in place of it."`
 
 	Run         runCommand          `cmd:"" default:"withargs" help:"Run the service (the default)."`
+	Status      statusCommand       `cmd:"" help:"Say whether Delius is up to date, and what waits."`
 	Rebuild     rebuildCommand      `cmd:"" help:"Make Delius what the events of the stream say: for everyone, or for some people."`
 	Plan        planCommand         `cmd:"" help:"Show every change that a rebuild would make."`
 	Verify      verifyCommand       `cmd:"" help:"Compare the stream with the inbox, and the inbox with Delius; repair what is damaged."`
@@ -44,6 +45,7 @@ Examples:
   DELIUS_DATABASE_URL=postgres://… NATS_URL=nats://… projector run
   projector grants --role projector
   projector run --hold
+  projector status
   projector plan --crn X123456
   projector rebuild --rate 2000
   projector verify --repair
@@ -55,8 +57,9 @@ Examples:
   projector notices --crn X123456
   projector audit --crn X123456
 
-Exit codes: 0 done, 2 changes to make (plan, dry run) or damage found
-(verify), 1 an error or wrong usage, 130 interrupted.`
+Exit codes: 0 done, 2 changes to make (plan, dry run), damage found
+(verify) or not up to date (status), 1 an error or wrong usage, 130
+interrupted.`
 
 // AfterApply notes which command it is, as not all of them need the same.
 func (c *cli) AfterApply(k *kong.Context) error {

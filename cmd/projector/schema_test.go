@@ -13,6 +13,7 @@ import (
 var printed = schematest.Commands{
 	"plan":           {inspect.PlanRow{}, inspect.Total{}},
 	"rebuild":        {inspect.PlanRow{}, inspect.Total{}},
+	"status":         {inspect.Status{}},
 	"verify":         {inspect.FindingLine{}, inspect.VerdictLine{}},
 	"history":        {inspect.EventLine{}, inspect.StateLine{}, inspect.ExplainedLine{}},
 	"parked list":    {inspect.ParkedLine{}},

@@ -35,7 +35,7 @@ const workers = 2
 const relayConnections = 3
 
 // canaryPause is long, as in production: the stream is not to look as if it moved.
-const canaryPause = 10 * time.Minute
+const canaryPause = 30 * time.Second
 
 // serve runs ingest and a number of projectors until ctx ends.
 func (s *system) serve(ctx context.Context, projectors int, committed func(projector.Applied, time.Time)) error {
@@ -90,7 +90,7 @@ func (s *system) ingest(ctx context.Context) (err error) {
 }
 
 // verifyPause is shorter than in production: here somebody watches.
-const verifyPause = 10 * time.Minute
+const verifyPause = 30 * time.Second
 
 // project runs one of the projectors, all of them on one consumer.
 func (s *system) project(ctx context.Context, number int, committed func(projector.Applied, time.Time)) (err error) {

@@ -47,7 +47,7 @@ func (c *Console) drift(r *http.Request, u *User) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	is.Since = cameSince(is.Last, figures)
+	is.Since = inspect.CameSince(is.Last, figures)
 	list, err := c.ports.Verifications.Findings(r.Context(), is.Last.Number, after, mostFindings)
 	if err != nil {
 		return nil, err

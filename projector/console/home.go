@@ -37,12 +37,6 @@ type causeCount struct {
 	inspect.Counted
 }
 
-// stale is the age from which figures say nothing of now.
-const stale = time.Minute
-
-// behindFor is for how long an event may wait until Delius is said to be behind.
-const behindFor = time.Minute
-
 func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 	ctx, now := r.Context(), c.config.Now()
 	is := &homePage{}
@@ -50,7 +44,7 @@ func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 	if is.Figures, err = c.ports.Progress.Figures(ctx); err != nil {
 		return nil, err
 	}
-	is.State = freshnessOf(is.Figures, now)
+	is.State = state(inspect.AnswerOf(is.Figures, now))
 	samples, err := c.ports.Progress.Behind(ctx, now.Add(-time.Hour))
 	if err != nil {
 		return nil, err
@@ -61,7 +55,7 @@ func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 		return nil, err
 	}
 	if len(runs) > 0 {
-		is.Verified, is.Since = &runs[0], cameSince(&runs[0], is.Figures)
+		is.Verified, is.Since = &runs[0], inspect.CameSince(&runs[0], is.Figures)
 	}
 	if is.Rebuilding, err = c.ports.Progress.Rebuilding(ctx); err != nil {
 		return nil, err
@@ -78,31 +72,6 @@ func (c *Console) home(r *http.Request, _ *User) (*page, error) {
 		}
 	}
 	return &page{name: "home", title: "Is Delius up to date?", live: true, data: is}, nil
-}
-
-// cameSince is how many messages came since a verification of everyone read the stream.
-func cameSince(run *inspect.Verified, f *inspect.Figures) int {
-	if f == nil || len(run.CRNs) > 0 || run.Ended.IsZero() || run.Error != "" {
-		return 0
-	}
-	return max(int(f.Last)-run.Messages, 0) //nolint:gosec // fewer than 2^63
-}
-
-// freshnessOf answers whether Delius is up to date.
-func freshnessOf(f *inspect.Figures, now time.Time) state {
-	switch {
-	case f == nil:
-		return state{"bad", "Not known", "No projector has told how far it is. Is `projector run` running?"}
-	case now.Sub(f.At) > stale:
-		return state{"bad", "Not known", "No projector has told how far it is for " + lasting(now.Sub(f.At).Seconds()) + ": it stands still, or cannot reach the stream or the database."}
-	case f.Hold:
-		return state{"warn", "On hold", "The projector plans, and writes nothing to Delius."}
-	case f.Behind > behindFor.Seconds():
-		return state{"bad", "Behind", "An event has waited for " + lasting(f.Behind) + "."}
-	case f.Behind > 0:
-		return state{"good", "Up to date", "The newest events are being applied; the oldest of them has waited for " + lasting(f.Behind) + "."}
-	}
-	return state{"good", "Up to date", "Every event that can be is in Delius."}
 }
 
 // curve is how far Delius was behind, drawn over an hour. Its points are in a box of 1000 by 100

@@ -64,7 +64,7 @@ func parse(names ...string) map[string]*template.Template {
 		"count": inspect.Count, "lines": func(s string) []string { return strings.Split(s, "\n") },
 		"short": short, "has": strings.HasPrefix, "words": words,
 		"date":    func(t time.Time) string { return t.In(store.London()).Format("2 Jan 2006") },
-		"lasting": lasting, "since": func(now, t time.Time) string { return lasting(now.Sub(t).Seconds()) },
+		"lasting": inspect.Lasting, "since": func(now, t time.Time) string { return inspect.Lasting(now.Sub(t).Seconds()) },
 		"json": func(v any) (string, error) {
 			text, err := json.Marshal(v)
 			return string(text), err
@@ -119,21 +119,4 @@ func short(id string) string {
 func words(code any) string {
 	text := strings.ReplaceAll(fmt.Sprint(code), "-", " ")
 	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
-}
-
-// lasting is how long something takes or took, in its two largest units.
-func lasting(seconds float64) string {
-	n := int(max(0, seconds))
-	switch days, hours, minutes := n/86400, n/3600%24, n/60%60; {
-	case days > 0:
-		return inspect.Count(days, "day") + " " + inspect.Count(hours, "hour")
-	case hours > 0:
-		return inspect.Count(hours, "hour") + " " + inspect.Count(minutes, "minute")
-	case minutes > 0:
-		return inspect.Count(minutes, "minute") + " " + inspect.Count(n%60, "second")
-	}
-	if seconds > 0 && n == 0 {
-		return "less than a second"
-	}
-	return inspect.Count(n, "second")
 }

@@ -29,3 +29,20 @@ func Number(n int) string {
 	}
 	return text
 }
+
+// Lasting is how long something takes or took, in its two largest units.
+func Lasting(seconds float64) string {
+	n := int(max(0, seconds))
+	switch days, hours, minutes := n/86400, n/3600%24, n/60%60; {
+	case days > 0:
+		return Count(days, "day") + " " + Count(hours, "hour")
+	case hours > 0:
+		return Count(hours, "hour") + " " + Count(minutes, "minute")
+	case minutes > 0:
+		return Count(minutes, "minute") + " " + Count(n%60, "second")
+	}
+	if seconds > 0 && n == 0 {
+		return "less than a second"
+	}
+	return Count(n, "second")
+}
