@@ -133,13 +133,8 @@ func (s blindStep) Apply(ctx context.Context, decisions []projector.Decision, no
 
 // network is what is between projectors and PostgreSQL. It can be cut at a COMMIT.
 type network struct {
-	listener net.Listener
-	server   string
-	carrying sync.WaitGroup
-
-	mu   sync.Mutex
-	cut  func() where // of each COMMIT, one after the other
-	ends []net.Conn
+	mu  sync.Mutex
+	cut func() where // of each COMMIT, one after the other
 }
 
 // throughNetwork has the projectors that are started from now on talk to the database through a
@@ -148,20 +143,8 @@ func (f *faulty) throughNetwork(cut func() where) *network {
 	f.t.Helper()
 	u, err := url.Parse(f.database)
 	require.NoError(f.t, err)
-	n := &network{server: u.Host, cut: cut}
-	n.listener, err = net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(f.t, err)
-	n.carrying.Go(n.accept)
-	f.t.Cleanup(func() {
-		_ = n.listener.Close()
-		n.mu.Lock()
-		for _, end := range n.ends {
-			_ = end.Close()
-		}
-		n.mu.Unlock()
-		n.carrying.Wait()
-	})
-	u.Host = n.listener.Addr().String()
+	n := &network{cut: cut}
+	u.Host = newLink(f.t, u.Host, n.carry).address()
 	f.direct, f.database = f.database, u.String()
 	return n
 }
@@ -176,24 +159,12 @@ func (n *network) met(met map[where]int, most int) map[where]int {
 	return met
 }
 
-func (n *network) accept() {
-	for {
-		client, err := n.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", n.server)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		n.mu.Lock()
-		n.ends = append(n.ends, client, server)
-		n.mu.Unlock()
-		c := &connection{n: n, client: client, server: server}
-		n.carrying.Go(c.ask)
-		n.carrying.Go(c.answer)
-	}
+func (n *network) carry(client, server net.Conn) {
+	c := &connection{n: n, client: client, server: server}
+	var both sync.WaitGroup
+	both.Go(c.ask)
+	both.Go(c.answer)
+	both.Wait()
 }
 
 // connection is one that is carried.

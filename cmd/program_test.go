@@ -23,7 +23,7 @@ import (
 // programs are the services as programs, and the environment that they run in. Each connects to
 // NATS as a role.
 type programs struct {
-	server      *natstest.Server
+	natsAs      func(role string) string // its URL
 	folder      string
 	environment []string
 }
@@ -31,7 +31,7 @@ type programs struct {
 // build makes the programs for a system as it is by now, with flags of go build.
 func (s *system) build(t *testing.T, flags ...string) *programs {
 	t.Helper()
-	p := &programs{server: s.nats, folder: t.TempDir()}
+	p := &programs{natsAs: s.nats.URLAs, folder: t.TempDir()}
 	arguments := slices.Concat([]string{"build"}, flags, []string{"-o", p.folder, "casdelius/cmd/ingest", "casdelius/cmd/projector"})
 	said, err := exec.Command("go", arguments...).CombinedOutput()
 	require.NoError(t, err, string(said))
@@ -46,7 +46,7 @@ func (s *system) build(t *testing.T, flags ...string) *programs {
 // command is a program with its arguments, as a role.
 func (p *programs) command(role string, args ...string) *exec.Cmd {
 	command := exec.Command(filepath.Join(p.folder, args[0]), args[1:]...)
-	command.Env = append(slices.Clone(p.environment), "NATS_URL="+p.server.URLAs(role), "NATS_INBOX_PREFIX="+natstest.InboxOf(role))
+	command.Env = append(slices.Clone(p.environment), "NATS_URL="+p.natsAs(role), "NATS_INBOX_PREFIX="+natstest.InboxOf(role))
 	return command
 }
 

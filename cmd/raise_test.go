@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"testing"
@@ -108,10 +109,11 @@ func departureURN(booking store.Referral) string {
 	return "urn:hmpps:cas3:person-departed:" + booking.String()
 }
 
-// generate makes up the histories of people, and admits these people.
+// generate makes up the histories of people, and admits these people. Their details are the CAS
+// API's, unless the options lead elsewhere.
 func (s *system) generate(t *testing.T, o storetest.Options) []storetest.History {
 	t.Helper()
-	o.BaseURL = s.cas.URL()
+	o.BaseURL = cmp.Or(o.BaseURL, s.cas.URL())
 	var histories []storetest.History
 	var people []storetest.Person
 	for h := range storetest.Generate(o) {

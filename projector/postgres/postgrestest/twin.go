@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -121,13 +120,20 @@ func TwinPortable(t *deliustest.Twin) ([]Contact, []Address, error) {
 	return inOrder(contacts, addresses)
 }
 
+// inOrder orders rows by whose they are, and by what they say: all of that only where the rest is
+// equal, as it takes long.
 func inOrder(contacts []Contact, addresses []Address) ([]Contact, []Address, error) {
-	stamp := func(t time.Time) string { return t.Format(time.RFC3339Nano) }
 	slices.SortFunc(contacts, func(a, b Contact) int {
-		return cmp.Or(cmp.Compare(a.CRN, b.CRN), cmp.Compare(a.ExternalReference, b.ExternalReference), cmp.Compare(fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b)))
+		if first := cmp.Or(cmp.Compare(a.CRN, b.CRN), cmp.Compare(a.ExternalReference, b.ExternalReference)); first != 0 {
+			return first
+		}
+		return cmp.Compare(fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b))
 	})
 	slices.SortFunc(addresses, func(a, b Address) int {
-		return cmp.Or(cmp.Compare(a.CRN, b.CRN), cmp.Compare(stamp(a.Start), stamp(b.Start)), cmp.Compare(fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b)))
+		if first := cmp.Or(cmp.Compare(a.CRN, b.CRN), a.Start.Compare(b.Start)); first != 0 {
+			return first
+		}
+		return cmp.Compare(fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b))
 	})
 	return contacts, addresses, nil
 }
