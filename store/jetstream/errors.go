@@ -103,6 +103,24 @@ func described(err error) string {
 	return err.Error()
 }
 
+// translate is that of this connection: it says where nobody answered because the user may not
+// ask, which NATS tells apart from the question.
+func (l *Log) translate(doing string, err error) error {
+	if denied := l.denied(err); denied != nil {
+		return fmt.Errorf("%s: %w: %w: work as a role that may", doing, ErrUnavailable, denied)
+	}
+	return translate(doing, err)
+}
+
+// denied is what the user may not, where nobody answered; nil if that is not known to be why.
+func (l *Log) denied(err error) error {
+	last := l.conn.LastError()
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(last, nats.ErrPermissionViolation) {
+		return nil
+	}
+	return fmt.Errorf("the user of NATS_URL or NATS_CREDS may not (%v)", last) //nolint:errorlint // the vendor's error ends here
+}
+
 // kindOf finds which of our errors an error of NATS is; nil if none.
 func kindOf(err error) error {
 	var answer js.JetStreamError

@@ -163,7 +163,7 @@ func (l *Log) Mark(ctx context.Context, sequence uint64, mark store.Mark) error 
 		msg.Header.Set(headerDismiss, "yes")
 	}
 	_, err := l.publish(ctx, RejectedStream, "replayed "+text, msg)
-	return translate("mark rejected message "+text, err)
+	return l.translate("mark rejected message "+text, err)
 }
 
 // replayed reads all marks, by the sequences of what they are about.
@@ -203,7 +203,7 @@ func (l *Log) rejectedAt(ctx context.Context, sequence uint64) (message, error) 
 	}
 	raw, err := stream.GetMsg(ctx, sequence)
 	if err != nil {
-		return message{}, translate(doing, err)
+		return message{}, l.translate(doing, err)
 	}
 	if raw.Subject == replayedSubject {
 		return message{}, fmt.Errorf("%s: %w: it is the mark of a replay", doing, ErrNotFound)

@@ -132,7 +132,7 @@ func (l *Log) scan(ctx context.Context, stream, filter string, from, to uint64) 
 			}
 		}
 		if failed != nil {
-			yield(message{}, translate(fmt.Sprintf("read stream %s at sequence %d", stream, s.next), failed))
+			yield(message{}, l.translate(fmt.Sprintf("read stream %s at sequence %d", stream, s.next), failed))
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
 
 	"casdelius/store"
@@ -116,8 +115,8 @@ func (l *Log) makeStream(ctx context.Context, want js.StreamConfig) (js.Stream, 
 // notMade translates the error of making a stream, with what to do where that is known.
 func (l *Log) notMade(want js.StreamConfig, err error) error {
 	doing := "make or read stream " + want.Name
-	if errors.Is(err, context.DeadlineExceeded) && errors.Is(l.conn.LastError(), nats.ErrPermissionViolation) {
-		return fmt.Errorf("%s: %w: the user of NATS_URL or NATS_CREDS may not (%v): have the administrator run `ingest streams`", doing, ErrUnavailable, l.conn.LastError()) //nolint:errorlint // the vendor's error ends here
+	if denied := l.denied(err); denied != nil {
+		return fmt.Errorf("%s: %w: %w: have the administrator run `ingest streams`", doing, ErrUnavailable, denied)
 	}
 	var answer js.JetStreamError
 	if !errors.As(err, &answer) || answer.APIError() == nil {

@@ -36,7 +36,7 @@ type Options struct {
 	MaxPayload  int32       // largest message, in bytes; 0: 8 MiB
 	Lazy        bool        // acknowledge before the disk has it, as NATS does by default
 	TLS         *tls.Config `json:"-"` // of the server in this process; nil: connections are not encrypted
-	Roles       string      // the block authorization of a configuration; "": anyone may do anything
+	Roles       string      // who may do what, as a configuration says; "": anyone may do anything
 }
 
 // Server is a NATS server in this process.

@@ -19,13 +19,15 @@ const (
 // Roles are the names of all.
 func Roles() []string { return []string{Ingest, Projector, Operator, Console, Administrator} }
 
-// authorize makes a server that is not started yet ask for a user and a password, as the block
-// authorization of a configuration file says, and gives each role a password.
+// authorize makes a server that is not started yet ask who connects, as a part of a configuration
+// file says, and gives each role that has a password there one.
 func (s *Server) authorize(block string) error {
 	s.password = rand.Text()
 	var b strings.Builder
 	for _, role := range Roles() {
-		fmt.Fprintf(&b, "NATS_%s_PASSWORD: \"x%s\"\n", strings.ToUpper(role), s.password)
+		if variable := "NATS_" + strings.ToUpper(role) + "_PASSWORD"; strings.Contains(block, "$"+variable) {
+			fmt.Fprintf(&b, "%s: \"x%s\"\n", variable, s.password)
+		}
 	}
 	if err := s.options.ProcessConfigString(b.String() + block); err != nil {
 		return fmt.Errorf("read the roles of NATS: %w", err)
