@@ -16,7 +16,6 @@ import (
 	"casdelius/projector/retry"
 	"casdelius/projector/trace"
 	"casdelius/store"
-	"casdelius/store/failpoint"
 )
 
 // Live follows the stream.
@@ -39,13 +38,6 @@ type Live struct {
 	config     Config
 	wake       chan struct{} // holds a token when there is reason to sweep at once
 }
-
-// liveAttempts is how often a lane asks again for people whom somebody else has locked; the
-// others of the lane wait as well, so it asks often.
-const (
-	liveAttempts     = 30
-	longestLivePause = 2 // doublings of a millisecond
-)
 
 // Run projects until the context ends; see [Projector.Run]. While a newer fold has written it
 // stands back: what it has in hand goes to other projectors, and it waits.
@@ -125,8 +117,9 @@ type batch struct {
 // share is the share of a batch that falls to one lane.
 type share struct {
 	of        *batch
-	referrals []store.Referral
+	referrals []store.Referral // that are left
 	traces    []oteltrace.Link
+	attempts  int // that were made at them
 }
 
 // follow starts the intake and the lanes. They end when ctx does; what is in hand then
@@ -135,7 +128,7 @@ func (l *Live) follow(ctx, work context.Context, group *errgroup.Group, follower
 	lanes := make([]chan share, l.config.Workers)
 	for i := range lanes {
 		lanes[i] = make(chan share, 4)
-		group.Go(func() error { return l.lane(work, lanes[i], follower) })
+		group.Go(func() error { return (&lane{Live: l, follower: follower}).run(work, lanes[i]) })
 	}
 	group.Go(func() error {
 		defer func() {
@@ -210,51 +203,6 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 		shares[i].of, shares[i].traces = all, traces
 	}
 	return shares
-}
-
-// lane reconciles its shares, as many at once as have piled up.
-func (l *Live) lane(ctx context.Context, shares <-chan share, follower Follower) error {
-	for first := range shares {
-		merged := merge(first, shares, l.config.Batch)
-		referrals, traces := []store.Referral{}, []oteltrace.Link{}
-		for _, s := range merged {
-			referrals, traces = append(referrals, s.referrals...), append(traces, s.traces...)
-		}
-		step, end := trace.Span(ctx, traces, len(referrals))
-		// Whoever is left is due: the sweep takes them.
-		_, err := l.reconciler.reconcileUntilFree(step, Selection{Referrals: referrals, Due: true, DryRun: l.config.Hold},
-			liveAttempts, longestLivePause, func(*Report) {})
-		end.End()
-		if err != nil {
-			return err
-		}
-		for _, done := range merged {
-			if done.of.left.Add(-1) > 0 {
-				continue
-			}
-			if err := failpoint.Around(ctx, failpoint.Ack, func() error { return follower.Ack(done.of.events) }); err != nil {
-				l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
-			}
-		}
-	}
-	return nil
-}
-
-// merge takes the first of a lane's shares together with what has piled up behind it.
-func merge(first share, shares <-chan share, most int) []share {
-	merged, n := []share{first}, len(first.referrals)
-	for n < most {
-		select {
-		case next, open := <-shares:
-			if !open {
-				return merged
-			}
-			merged, n = append(merged, next), n+len(next.referrals)
-		default:
-			return merged
-		}
-	}
-	return merged
 }
 
 // sweep reconciles whoever has been due for a while or is parked, on a schedule and

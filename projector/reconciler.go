@@ -327,22 +327,29 @@ func (r *Reconciler) failed(ctx context.Context, selection Selection, err error)
 // more. It calls each with every report, and returns the referrals that are left.
 func (r *Reconciler) reconcileUntilFree(ctx context.Context, selection Selection, attempts, longest int, each func(*Report)) ([]store.Referral, error) {
 	for attempt := 0; len(selection.Referrals) > 0; attempt++ {
-		report, err := r.Reconcile(ctx, selection)
-		if err != nil {
+		var err error
+		if selection.Referrals, err = r.reconcileFree(ctx, selection, each); err != nil || len(selection.Referrals) == 0 || attempt == attempts {
 			return selection.Referrals, err
-		}
-		each(&report)
-		if selection.DryRun || report.Deferred == 0 && !report.Skipped {
-			return nil, nil
-		}
-		if selection.Referrals = without(selection.Referrals, &report); attempt == attempts {
-			return selection.Referrals, nil
 		}
 		if err := retry.Wait(ctx, time.Millisecond, min(attempt, longest)); err != nil {
 			return selection.Referrals, err
 		}
 	}
 	return nil, nil
+}
+
+// reconcileFree reconciles the people of referrals who are free, calls each with the report, and
+// returns the referrals that are left because somebody else has locked their people.
+func (r *Reconciler) reconcileFree(ctx context.Context, selection Selection, each func(*Report)) ([]store.Referral, error) {
+	report, err := r.Reconcile(ctx, selection)
+	if err != nil {
+		return selection.Referrals, err
+	}
+	each(&report)
+	if selection.DryRun || report.Deferred == 0 && !report.Skipped {
+		return nil, nil
+	}
+	return without(selection.Referrals, &report), nil
 }
 
 // without are the referrals that a reconcile has not seen.
