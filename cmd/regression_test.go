@@ -199,7 +199,8 @@ func TestD6ADepartureBeforeTheArrivalMovesNoAddressAndAnnouncesNoUpdate(t *testi
 }
 
 // D7: one unknown staff code failed the whole message, and an outage of a minute
-// filled the dead-letter queue.
+// filled the dead-letter queue. Catches a contact that is parked and takes what else would be
+// written of the person with it.
 func TestD7AnUnknownStaffCodeParksOneContactUntilItIsKnown(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

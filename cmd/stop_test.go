@@ -68,6 +68,8 @@ func (s *system) requireEveryMessageSomewhere(t testing.TB, events []storetest.R
 	}
 }
 
+// Catches a consumer that begins with what is new, where the search finds no gap either: each
+// alone is made up for by the other.
 func TestAConsumerThatIsDeletedLeavesNoHole(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
@@ -117,6 +119,7 @@ func TestRowsThatTheInboxLostAreFetchedAgainBeforeAnythingIsWritten(t *testing.T
 	require.Equal(t, before.RowVersion+1, s.contact(t, arrivalURN(booking)).RowVersion, "it is written once, when the history is whole")
 }
 
+// Catches a search that finds no gap: everything was acknowledged.
 func TestADatabaseThatWasRestoredToAnOlderDayCatchesUp(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
@@ -185,6 +188,8 @@ func setupOnCluster(t *testing.T, cluster *postgrestest.Cluster) *system {
 	return setupOn(t, postgrestest.Delius{Pool: pool}, postgrestest.AsRole(url))
 }
 
+// Catches a log that takes an error for an acknowledgement: ingest goes on receiving, and deletes
+// what is nowhere else.
 func TestPostgreSQLAndNATSMayCrashAtAnyTime(t *testing.T) {
 	t.Parallel()
 	cluster, err := postgrestest.Run(ctx, postgrestest.Options{Memory: true})

@@ -244,6 +244,8 @@ func TestARowThatTheLedgerCannotTakeFailsItsReferralAlone(t *testing.T) {
 	require.Equal(t, another, report.People[0].Person.CRN)
 }
 
+// Catches a lock timeout above the server's deadlock_timeout of a second: then the server ends
+// one of the two, whichever has waited for longer.
 func TestWhoeverHoldsAMemberOfStaffAndWaitsForUsIsNotKilled(t *testing.T) {
 	t.Parallel()
 	rig := populated(t)
