@@ -36,6 +36,7 @@ type cli struct {
 		Dismiss dismissCommand `cmd:"" help:"Say of rejected messages that they are of no use to anybody: lists hide them."`
 	} `cmd:"" help:"Look after the messages that could not become events."`
 	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
+	Completion  command.Completion  `cmd:"" help:"Print what makes a shell complete commands and options."`
 }
 
 type casOptions struct {

@@ -69,6 +69,19 @@ func forMachines(m jetstream.RejectedMessage) rejectedMessage {
 	return r
 }
 
+// Suggest implements command.Suggester.
+func (listCommand) Suggest() map[string][]string { return map[string][]string{"reason": reasons()} }
+
+// Suggest implements command.Suggester.
+func (replayCommand) Suggest() map[string][]string { return map[string][]string{"reason": reasons()} }
+
+func reasons() (names []string) {
+	for _, r := range store.Reasons() {
+		names = append(names, string(r))
+	}
+	return names
+}
+
 // Run lists the rejected messages in the order in which they were stored.
 func (c *listCommand) Run(ctx context.Context, s *session) error {
 	matches, err := withReason(c.Reason)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -34,6 +35,7 @@ type cli struct {
 	Console     consoleCommand      `cmd:"" help:"Serve the operator's console: pages about all of this."`
 	Audit       auditCommand        `cmd:"" help:"List who did what, and who looked at whom in the console."`
 	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
+	Completion  command.Completion  `cmd:"" help:"Print what makes a shell complete commands and options."`
 
 	command string // which was given
 }
@@ -71,7 +73,7 @@ func (c *cli) AfterApply(k *kong.Context) error {
 func (c *cli) Faults() error {
 	var database error
 	switch {
-	case c.command == "healthcheck": // which asks the service alone
+	case c.command == "healthcheck", strings.HasPrefix(c.command, "completion"): // which ask the service alone, or nobody
 		return nil
 	case c.Database != "", c.command == "grants", c.command == "console" && c.Console.Reader != "": // which need none
 	default:

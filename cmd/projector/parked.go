@@ -42,6 +42,9 @@ Examples:
   projector parked retry --cause staff-not-found`
 }
 
+// Suggest implements command.Suggester.
+func (parkedListCommand) Suggest() map[string][]string { return map[string][]string{"cause": causes()} }
+
 // Run lists what is parked, the oldest first.
 func (c *parkedListCommand) Run(ctx context.Context, s *session) error {
 	who, cause, err := parkedSelection(c.CRN, c.Cause)
@@ -124,6 +127,11 @@ Examples:
   projector parked retry --crn X123456`
 }
 
+// Suggest implements command.Suggester.
+func (parkedRetryCommand) Suggest() map[string][]string {
+	return map[string][]string{"cause": causes()}
+}
+
 // Run makes what is parked be retried at once.
 func (c *parkedRetryCommand) Run(ctx context.Context, s *session) error {
 	if c.CRN == "" && c.Cause == "" && !c.All {
@@ -150,11 +158,16 @@ func parkedSelection(crn, cause string) (who projector.Selection, of delius.Caus
 	}
 	of = delius.Cause(cause)
 	if cause != "" && !slices.Contains(inspect.Causes(), of) {
-		names := make([]string, len(inspect.Causes()))
-		for i, known := range inspect.Causes() {
-			names[i] = string(known)
-		}
-		return who, "", command.Misused("--cause: %q is none: want one of %s", cause, strings.Join(names, ", "))
+		return who, "", command.Misused("--cause: %q is none: want one of %s", cause, strings.Join(causes(), ", "))
 	}
 	return who, of, nil
+}
+
+// causes are the names of all that things are parked for.
+func causes() []string {
+	names := make([]string, len(inspect.Causes()))
+	for i, known := range inspect.Causes() {
+		names[i] = string(known)
+	}
+	return names
 }

@@ -18,6 +18,7 @@ type cli struct {
 	Delius      deliusCommand       `cmd:"" help:"Make the stand-in Delius schema in a database of yours."`
 	CAS         casCommand          `cmd:"" name:"cas" help:"Be CAS beside services of yours: people, their stories and the API of details."`
 	Healthcheck command.Healthcheck `cmd:"" help:"Ask the service in this container whether it is ready."`
+	Completion  command.Completion  `cmd:"" help:"Print what makes a shell complete commands and options."`
 }
 
 const description = `Runs the whole system on this machine, on made-up people.

@@ -174,6 +174,12 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 		panic(err) // unreachable: the struct is wrong
 	}
 	ignoreBlankVariables(parser.Model.Node)
+	if len(args) > 0 && args[0] == completing {
+		for _, candidate := range candidates(parser.Model.Node, args[1:]) {
+			fmt.Fprintln(stdout, candidate)
+		}
+		return service.ExitOK
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		var where *kong.ParseError
