@@ -17,6 +17,8 @@ import (
 // findings are what a comparison came to.
 type findings struct {
 	contacts, addresses, parked int // compared
+	deletedContacts             int // of these: what is shown while it runs does not count them
+	deletedAddresses            int // likewise
 	told                        int // changes of address rows that others were told of
 	differences                 []string
 }
@@ -38,6 +40,16 @@ func (st *stage) compare(ctx context.Context) (findings, error) {
 		return f, err
 	}
 	f.contacts, f.addresses = len(contacts), len(addresses)
+	for i := range contacts {
+		if contacts[i].SoftDeleted {
+			f.deletedContacts++
+		}
+	}
+	for i := range addresses {
+		if addresses[i].SoftDeleted {
+			f.deletedAddresses++
+		}
+	}
 	f.against("contact", keyed(contacts, contactKey), keyed(referenceContacts(st.story.reference), contactKey))
 	f.against("address", keyed(addresses, addressKey), keyed(referenceAddresses(st.story.reference), addressKey))
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,8 @@ import (
 
 	"casdelius/cmd/internal/command"
 	"casdelius/cmd/internal/service"
+	"casdelius/ingest/casapi"
+	"casdelius/projector/inspect"
 	"casdelius/projector/postgres/postgrestest"
 )
 
@@ -36,6 +39,72 @@ func TestOnceProjectsEverythingWithoutDifferences(t *testing.T) {
 	require.Contains(t, out.String(), " 0 differences")
 	require.Empty(t, errs.String())
 	requireGone(t, out.String())
+}
+
+// Catches variables that are not all that the commands need, or that lead nowhere; addresses that do
+// not fit 80 columns; and a report that says something else of deleted rows than what was counted.
+func TestTheSandboxSaysWhatOtherCommandsNeed(t *testing.T) {
+	t.Parallel()
+	seed := uint64(1)
+	c := runCommand{Once: true, People: 20, Seed: &seed, Projectors: 1, HTTPAddress: "127.0.0.1:0", Console: "127.0.0.1:0"}
+	var exports string
+	var live, deleted [2]int
+	c.meddle = func(ctx context.Context, s *system) error {
+		for _, row := range append(s.addresses(), drawing(snapshot{}, 0, nil)...) {
+			row = strings.Replace(row, s.dir, "/tmp/casdelius-sandbox-1234567890", 1)
+			require.Less(t, len(row), 80, row)
+		}
+		require.Less(t, len(append(s.addresses(), drawing(snapshot{}, 0, nil)...))+warningsShown, 24)
+		text, err := os.ReadFile(s.environment())
+		require.NoError(t, err)
+		exports = string(text)
+
+		config := postgrestest.AsRole(s.database)
+		require.Contains(t, exports, "export DELIUS_DATABASE_URL='"+config+"'\n")
+		conn, err := pgx.Connect(ctx, config)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(ctx))
+		client, err := casapi.New(casapi.Config{
+			BaseURLs: []string{variable(t, exports, "MESSAGING_CONSUMER_DETAIL_URLS")}, TokenURL: variable(t, exports, "OAUTH2_TOKEN_URI"),
+			ClientID: variable(t, exports, "OAUTH2_CLIENT_ID"), ClientSecret: variable(t, exports, "OAUTH2_CLIENT_SECRET"),
+		})
+		require.NoError(t, err)
+		defer client.Close()
+		_, err = s.delius.Pool.Exec(ctx, "update delius.contact set soft_deleted = 1 where contact_id = (select min(contact_id) from delius.contact where soft_deleted = 0)")
+		require.NoError(t, err)
+		all, err := s.delius.Contacts(ctx)
+		require.NoError(t, err)
+		for i := range all {
+			if all[i].SoftDeleted {
+				deleted[0]++
+			}
+		}
+		return s.delius.Pool.QueryRow(ctx, `
+			select (select count(*) from delius.contact where soft_deleted = 0), (select count(*) from delius.offender_address where soft_deleted = 0),
+				(select count(*) from delius.offender_address where soft_deleted <> 0)`).Scan(&live[0], &live[1], &deleted[1])
+	}
+	var out, errs output
+	require.ErrorIs(t, c.Run(t.Context(), terminal{command.NewOutput(&out), command.NewOutput(&errs)}), errDiffers, "one was deleted in the end")
+	for _, name := range []string{
+		"DELIUS_DATABASE_URL", "NATS_URL", "NATS_INBOX_PREFIX", "NATS_MONITOR_URL", "STREAM_REPLICAS", "MESSAGING_CONSUMER_DETAIL_URLS",
+		"OAUTH2_TOKEN_URI", "OAUTH2_CLIENT_ID", "OAUTH2_CLIENT_SECRET", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_SQS",
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+	} {
+		require.NotEmpty(t, variable(t, exports, name))
+	}
+	require.Contains(t, out.String(), exports)
+	require.Contains(t, out.String(), "go build -o bin/ ./cmd/projector ./cmd/ingest")
+	require.Contains(t, out.String(), fmt.Sprintf("compared with the reference: %d contacts, %d addresses", live[0]+deleted[0], live[1]+deleted[1]))
+	require.Contains(t, out.String(), fmt.Sprintf("with the deleted ones, %s and %s, which the counts of a run leave out", inspect.Count(deleted[0], "contact"), inspect.Count(deleted[1], "address")))
+}
+
+// variable is the value of one that is exported.
+func variable(t *testing.T, exports, name string) string {
+	t.Helper()
+	_, value, found := strings.Cut(exports, "export "+name+"='")
+	require.True(t, found, name)
+	value, _, _ = strings.Cut(value, "'\n")
+	return value
 }
 
 func TestADamagedRowIsFound(t *testing.T) {

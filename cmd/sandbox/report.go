@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"casdelius/projector/inspect"
 )
 
 // shown is how many differences a report tells in full.
@@ -22,6 +24,8 @@ func (st *stage) report(end snapshot, f findings) string {
 	fmt.Fprintf(&b, "others were told of %d changes of address rows in %d notices, and read each row again\n", f.told, end.notices)
 	fmt.Fprintf(&b, "compared with the reference: %d contacts, %d addresses, %d parked: %d differences\n",
 		f.contacts, f.addresses, f.parked, len(f.differences))
+	fmt.Fprintf(&b, "that is with the deleted ones, %s and %s, which the counts of a run leave out\n",
+		inspect.Count(f.deletedContacts, "contact"), inspect.Count(f.deletedAddresses, "address"))
 	for i, difference := range f.differences {
 		if i == shown {
 			fmt.Fprintf(&b, "  and %d more\n", len(f.differences)-shown)

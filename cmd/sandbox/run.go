@@ -8,10 +8,6 @@ import (
 	"math/rand/v2"
 
 	"golang.org/x/sync/errgroup"
-
-	"casdelius/ingest/sqs/sqstest"
-	"casdelius/projector/postgres/postgrestest"
-	"casdelius/store/jetstream/natstest"
 )
 
 type runCommand struct {
@@ -82,7 +78,11 @@ func (c *runCommand) tell(ctx context.Context, t terminal) (err error) {
 	if err := populate(ctx, s.delius, &story.population, story.withheld); err != nil {
 		return err
 	}
+	if err := s.writeEnvironment(); err != nil {
+		return err
+	}
 	fmt.Fprint(t.stdout, s.howToJoin())
+	view.stay(s.addresses())
 	return c.play(ctx, newStage(s, story), view, t)
 }
 
@@ -129,22 +129,4 @@ func (c *runCommand) judge(ctx context.Context, st *stage, end snapshot, view vi
 		return errDiffers
 	}
 	return nil
-}
-
-// howToJoin says where the parts are and how to look at them.
-func (s *system) howToJoin() string {
-	aws := fmt.Sprintf("AWS_REGION=%s AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox", sqstest.Region)
-	return fmt.Sprintf(`
-The console: %[12]s
-To look inside while it runs:
-  psql '%[1]s'
-  nats -s %[2]s --inbox-prefix=_INBOX_administrator stream ls
-  %[3]s aws --endpoint-url %[4]s sqs get-queue-attributes --queue-url %[4]s/%[5]s/%[6]s --attribute-names All
-  curl %[7]s/health     curl %[7]s/metrics
-  the log of every part: %[8]s
-For the projector's other commands:
-  export DELIUS_DATABASE_URL='%[10]s' NATS_URL=%[11]s NATS_INBOX_PREFIX=_INBOX_operator NATS_MONITOR_URL=%[9]s STREAM_REPLICAS=1
-
-`, s.database, s.nats.URLAs(natstest.Administrator), aws, s.sqs.URL(), sqstest.Account, queueName, "http://"+s.health.Address(), s.logFile.Name(), s.nats.MonitorURL(),
-		postgrestest.AsRole(s.database), s.nats.URLAs(natstest.Operator), "http://"+s.console.Address())
 }

@@ -10,14 +10,14 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"casdelius/cmd/internal/command"
 )
 
 // view is how a person follows what happens.
 type view interface {
 	show(snapshot)
+	// stay takes what should be seen all the time.
+	stay(rows []string)
 	// logs takes what should be seen at once.
 	logs() slog.Handler
 	// close ends the view; what it showed last stays. It may be called twice.
@@ -27,13 +27,7 @@ type view interface {
 // newView is a picture on a terminal, and a line every few seconds elsewhere.
 func newView(t terminal) view {
 	if f := t.stdout.Terminal(); f != nil {
-		return &picture{out: f, width: func() int {
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil || width < 1 {
-				return 80
-			}
-			return width
-		}}
+		return &picture{out: f, size: func() (int, int) { return command.Size(f) }}
 	}
 	return &lines{out: t.stdout, err: t.stderr}
 }
@@ -61,6 +55,8 @@ func (l *lines) logs() slog.Handler {
 
 func (l *lines) close() {}
 
+func (l *lines) stay([]string) {} // nothing goes away
+
 // line is a snapshot in one line.
 func line(n snapshot) string {
 	return fmt.Sprintf("%6s  sent %d/%d  queue %d+%d  stream %d  rejected %d  due %d  contacts %d  addresses %d  notices %d+%d  parked %s  freshness p50 %s p99 %s",
@@ -81,11 +77,12 @@ func brief(d time.Duration) time.Duration {
 
 // picture is drawn over itself on a terminal.
 type picture struct {
-	out   io.Writer
-	width func() int
+	out  io.Writer
+	size func() (columns, rows int)
 
 	mu       sync.Mutex
-	height   int // of what is drawn
+	fixed    []string // rows that are always there
+	drawn    []string // the rows, before they were made to fit
 	closed   bool
 	before   snapshot
 	warnings []string // the latest
@@ -99,26 +96,37 @@ const (
 	toEnd      = "\x1b[J"
 )
 
+func (p *picture) stay(rows []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fixed = rows
+}
+
 func (p *picture) show(n snapshot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return
 	}
-	rows := drawing(n, perSecond(n, p.before), p.warnings)
+	p.drawn = slices.Concat(p.fixed, drawing(n, perSecond(n, p.before), p.warnings))
 	p.before = n
+	text, height := p.fitting()
+	fmt.Fprintf(p.out, "%s%s\x1b[%dA\r", hideCursor, text, height)
+}
+
+// fitting is the picture in as many columns and rows as the terminal has at the moment. It begins
+// where the cursor is, and clears what is below. The cursor is then taken back to that place, and
+// stays there when the window is made smaller, however many rows the picture takes by then: so
+// nothing of it is left over.
+func (p *picture) fitting() (text string, height int) {
+	columns, rows := p.size()
 	var b strings.Builder
-	b.WriteString(hideCursor)
-	if p.height > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\r", p.height)
-	}
-	width := p.width()
-	for _, row := range rows {
-		b.WriteString(clip(command.Line(row), width) + toLineEnd + "\r\n")
+	shown := p.drawn[:min(len(p.drawn), max(1, rows-1))]
+	for _, row := range shown {
+		b.WriteString(command.Clip(command.Line(row), columns-1) + toLineEnd + "\r\n")
 	}
 	b.WriteString(toEnd)
-	p.height = len(rows)
-	fmt.Fprint(p.out, b.String())
+	return b.String(), len(shown)
 }
 
 func (p *picture) close() {
@@ -128,7 +136,8 @@ func (p *picture) close() {
 		return
 	}
 	p.closed = true
-	fmt.Fprint(p.out, showCursor)
+	text, _ := p.fitting()
+	fmt.Fprint(p.out, text+showCursor)
 }
 
 // drawing is the picture, row by row.
@@ -143,7 +152,7 @@ func drawing(n snapshot, rate float64, warnings []string) []string {
 		fmt.Sprintf("  queue       %d waiting, %d in flight, %d dead", n.queue.Visible, n.queue.InFlight, n.dead.Visible+n.dead.InFlight),
 		fmt.Sprintf("  stream      %d events, %.0f/s; %d rejected", n.stream, rate, n.rejected),
 		fmt.Sprintf("  projector   %d referrals due; %d values of people's replaced", n.Due, n.Conflicts),
-		fmt.Sprintf("  Delius      %d people, %d contacts, %d addresses", n.people, n.contacts, n.addresses),
+		fmt.Sprintf("  Delius      %d people, %d contacts, %d addresses; deleted ones not counted", n.people, n.contacts, n.addresses),
 		fmt.Sprintf("  notices     %d of address rows sent, %d waiting", n.notices, n.unsent),
 		fmt.Sprintf("  by hand     %d of %d changes by practitioners", n.visited, n.visits),
 		fmt.Sprintf("  parked      %s%s", n.causes(), withheld),
@@ -162,14 +171,6 @@ func perSecond(now, before snapshot) float64 {
 		return 0
 	}
 	return float64(now.stream-before.stream) / d
-}
-
-// clip cuts a row so that it does not wrap.
-func clip(row string, width int) string {
-	if all := []rune(row); len(all) >= width {
-		return string(all[:width-1])
-	}
-	return row
 }
 
 // logs keeps the latest warnings for the picture: lines of a log would tear it.

@@ -133,6 +133,15 @@ func wrap(line string, width int) string {
 	return out.String()
 }
 
+// Clip is a line that is cut so that it does not wrap.
+func Clip(line string, columns int) string {
+	if uniseg.StringWidth(line) <= columns {
+		return line
+	}
+	line, _ = head(line, columns)
+	return line
+}
+
 // head is as much of a text as fits, at least one character, and the rest.
 func head(text string, width int) (head, rest string) {
 	first, rest, at, state := uniseg.FirstGraphemeClusterInString(text, -1)
