@@ -47,7 +47,7 @@ func TestAMessageThatTheStreamHasLostIsDamageUntilTheLossIsAccepted(t *testing.T
 	require.Equal(t, 2, code)
 	require.Contains(t, stdout, "damaged  message 2, accommodation.cas3.person.arrived ")
 	require.Contains(t, stdout, " is gone from the stream, X000001\n")
-	require.Contains(t, stdout, "0 edited, 1 damaged.\n")
+	require.Contains(t, stdout, "0 edited, 1 damaged.\nnext: restore the stream from its backup, or projector verify --repair --accept-loss 2\n")
 
 	code, stdout, stderr := f.projector("verify", "--repair")
 	require.Equal(t, 2, code, stdout)
@@ -67,8 +67,11 @@ func TestAMessageThatTheStreamHasLostIsDamageUntilTheLossIsAccepted(t *testing.T
 	}
 	code, stdout, _ = f.projector("verify", "--repair", "--accept-loss", "1")
 	require.Equal(t, 2, code, "another message's loss: %s", stdout)
+	require.Contains(t, stdout, "--accept-loss 1: nothing was accepted, as the stream has lost no message there\n")
 	code, stdout, stderr = f.projector("verify", "--repair", "--accept-loss", "2")
 	require.Zero(t, code, stdout+stderr)
+	require.Regexp(t, `(?m)^repaired message 2, .*: its loss was accepted$`, stdout)
+	require.NotContains(t, stdout, "nothing was accepted")
 	code, stdout, stderr = f.projector("verify")
 	require.Zero(t, code, stdout+stderr)
 	require.Contains(t, stdout, "0 damaged.\n")

@@ -69,6 +69,7 @@ func (r *verifyReport) end(v verify.Verdict, failed error) error {
 	}
 	if failed == nil {
 		r.repaired(v)
+		r.unaccepted()
 		r.total(v)
 		r.next(v)
 	}
@@ -110,6 +111,19 @@ func (r *verifyReport) repaired(v verify.Verdict) {
 	}
 	for i := range r.left {
 		r.line(command.Red, fmt.Sprintf("left     %s %s: %s", subject(&r.left[i]), predicate(&r.left[i]), remedy(&r.left[i])))
+	}
+}
+
+// unaccepted names what --accept-loss was given for and is no damage of the stream.
+func (r *verifyReport) unaccepted() {
+	ranges, _ := r.command.accepted() // it was looked at before
+	for i, text := range r.command.AcceptLoss {
+		within := func(f verify.Finding) bool {
+			return f.Place == verify.InStream && ranges[i].From <= f.Sequence && f.Sequence <= ranges[i].To
+		}
+		if !slices.ContainsFunc(r.damaged, within) {
+			r.page.Line(command.Yellow, "", fmt.Sprintf("--accept-loss %s: nothing was accepted, as the stream has lost no message there", text))
+		}
 	}
 }
 
