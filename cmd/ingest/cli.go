@@ -93,11 +93,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	var c cli
 	c.Run.cas = &c.CAS
 	return command.Main(ctx, "ingest", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
-		logs := stderr // the standard output is for what a tool has to say
+		logs, options := stderr, c.Log.Quiet(stderr) // the standard output is for what a tool has to say
 		if k.Command() == "run" {
-			logs = stdout
+			logs, options = stdout, c.Log
 		}
-		logger, err := c.Log.Logger(logs)
+		logger, err := options.Logger(logs)
 		if err != nil {
 			return err
 		}

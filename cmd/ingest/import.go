@@ -39,7 +39,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 		})
 	})
 	shown.Close()
-	fmt.Fprintln(s.stdout, &total)
+	s.stdout.Sayf("%s", &total)
 	if err == nil && total.failed > 0 {
 		err = fmt.Errorf("%d lines were not stored, see above; the others are", total.failed)
 	}

@@ -172,10 +172,10 @@ func (c *replayCommand) Run(ctx context.Context, s *session) error {
 						return ctx.Err()
 					}
 					failed++
-					fmt.Fprintf(s.stderr, "%d: %v\n", m.Sequence, err)
+					s.stderr.Sayf("%d: %v", m.Sequence, err)
 				}
 			}
-			fmt.Fprintf(s.stdout, "%d replayed, %d failed\n", len(messages)-failed, failed)
+			s.stdout.Sayf("%d replayed, %d failed", len(messages)-failed, failed)
 			if failed > 0 {
 				return fmt.Errorf("%d messages could not be replayed, see above; they stay in the list", failed)
 			}
@@ -223,7 +223,7 @@ func (c *dismissCommand) Run(ctx context.Context, s *session) error {
 				return sought(err)
 			}
 		}
-		fmt.Fprintf(s.stdout, "%d dismissed\n", len(c.Sequences))
+		s.stdout.Sayf("%d dismissed", len(c.Sequences))
 		return nil
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"casdelius/store/jetstream"
 )
@@ -20,7 +19,7 @@ Examples:
 // Run makes the streams.
 func (streamsCommand) Run(ctx context.Context, s *session) error {
 	return s.withStreams(ctx, func(*jetstream.Log) error {
-		_, err := fmt.Fprintf(s.stdout, "streams %s and %s are there, and keep what they are given\n", jetstream.EventsStream, jetstream.RejectedStream)
-		return err
+		s.stdout.Sayf("streams %s and %s are there, and keep what they are given", jetstream.EventsStream, jetstream.RejectedStream)
+		return nil
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"casdelius/cmd/internal/command"
@@ -84,26 +83,26 @@ func (c *adoptCommand) show(s *session, a *verify.Adoption) error {
 		})
 	}
 	if a.Same() {
-		_, err := fmt.Fprintln(s.stdout, "the inbox was filled from this stream: there is nothing to adopt")
-		return err
+		s.stdout.Sayf("the inbox was filled from this stream: there is nothing to adopt")
+		return nil
 	}
-	fmt.Fprintf(s.stdout, "the inbox was filled from a stream created at %s, and has messages up to %d\n", command.LondonSeconds(a.Was.Created), a.Was.LastSequence)
-	fmt.Fprintf(s.stdout, "this stream was created at %s, and has messages up to %d\n", command.LondonSeconds(a.Is.Created), a.Is.LastSequence)
-	fmt.Fprintf(s.stdout, "they say the same up to message %d\n", a.Common)
+	s.stdout.Sayf("the inbox was filled from a stream created at %s, and has messages up to %d", command.LondonSeconds(a.Was.Created), a.Was.LastSequence)
+	s.stdout.Sayf("this stream was created at %s, and has messages up to %d", command.LondonSeconds(a.Is.Created), a.Is.LastSequence)
+	s.stdout.Sayf("they say the same up to message %d", a.Common)
 	would := "would be "
 	if c.Accept {
 		would = ""
 	}
 	if a.Events > 0 {
-		fmt.Fprintf(s.stdout, "%s that only the inbox has %sappended to the stream\n", inspect.Count(a.Events, "event"), would)
+		s.stdout.Sayf("%s that only the inbox has %sappended to the stream", inspect.Count(a.Events, "event"), would)
 	}
 	if a.Others > 0 {
-		fmt.Fprintf(s.stdout, "%s without an event %sleft behind\n", inspect.Count(a.Others, "sequence"), would)
+		s.stdout.Sayf("%s without an event %sleft behind", inspect.Count(a.Others, "sequence"), would)
 	}
 	end := "nothing was changed: with --accept this stream becomes the inbox's"
 	if c.Accept {
 		end = "this stream is the inbox's now: start ingest and the projectors"
 	}
-	_, err := fmt.Fprintln(s.stdout, end)
-	return err
+	s.stdout.Sayf("%s", end)
+	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,7 +40,7 @@ func (s *session) ask(ctx context.Context, db *postgres.Database, p *projector.P
 		}
 		switch is.State {
 		case requests.Done:
-			fmt.Fprintln(s.stdout, is.Outcome)
+			s.stdout.Sayf("%s", is.Outcome)
 			return nil
 		case requests.Refused, requests.Failed:
 			return errors.New(is.Outcome)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
@@ -54,7 +53,7 @@ func (c *auditCommand) Run(ctx context.Context, s *session) error {
 
 func (c *auditCommand) write(s *session, list []audit.Entry) error {
 	if len(list) == 0 {
-		fmt.Fprintln(s.stdout, "no entries")
+		s.stdout.Sayf("no entries")
 		return nil
 	}
 	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "WHEN"}, command.Column{Name: "WHO"}, command.Column{Name: "WHAT"}, command.Column{Name: "PERSON"},

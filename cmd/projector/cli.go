@@ -93,11 +93,11 @@ type session struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	return command.Main(ctx, "projector", description, &c, args, stdout, stderr, func(_ context.Context, k *kong.Context, stdout, stderr *command.Output) error {
-		logs := stderr
+		logs, options := stderr, c.Log.Quiet(stderr)
 		if k.Command() == "run" || k.Command() == "console" {
-			logs = stdout
+			logs, options = stdout, c.Log
 		}
-		logger, err := c.Log.Logger(logs, projection.Withhold)
+		logger, err := options.Logger(logs, projection.Withhold)
 		if err != nil {
 			return err
 		}

@@ -76,20 +76,20 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 	case err != nil:
 		return err
 	case newer:
-		fmt.Fprintf(s.stdout, "schema projection is at version %d, newer than this program's %d: nothing was done\n", after, postgres.NeededVersion())
+		s.stdout.Sayf("schema projection is at version %d, newer than this program's %d: nothing was done", after, postgres.NeededVersion())
 	case before == after:
-		fmt.Fprintf(s.stdout, "schema projection is at version %d already: nothing was done\n", after)
+		s.stdout.Sayf("schema projection is at version %d already: nothing was done", after)
 	case before == 0:
-		fmt.Fprintf(s.stdout, "schema projection was made, at version %d; Delius's own tables were not touched\n", after)
+		s.stdout.Sayf("schema projection was made, at version %d; Delius's own tables were not touched", after)
 	default:
-		fmt.Fprintf(s.stdout, "schema projection was brought from version %d to %d; Delius's own tables were not touched\n", before, after)
+		s.stdout.Sayf("schema projection was brought from version %d to %d; Delius's own tables were not touched", before, after)
 	}
 	if c.AllowOlder {
 		was, err := foldversion.AllowOlder(ctx, pool)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.stdout, "the fold version was %d: the next program that writes sets it anew, an older one too\n", was)
+		s.stdout.Sayf("the fold version was %d: the next program that writes sets it anew, an older one too", was)
 		if err := c.record(ctx, pool, audit.Older, map[string]any{"foldVersion": was}, "done"); err != nil {
 			return err
 		}
@@ -115,11 +115,11 @@ func (c *migrateCommand) updateConsumer(ctx context.Context, s *session) error {
 		defer func() { _ = log.Close() }() // nothing was published
 		var changes []jetstream.Difference
 		if changes, err = log.UpdateConsumer(ctx, projection.Durable); len(changes) > 0 {
-			fmt.Fprintf(s.stdout, "consumer %s of the stream was changed: %s\n", projection.Durable, join(changes))
+			s.stdout.Sayf("consumer %s of the stream was changed: %s", projection.Durable, join(changes))
 		}
 	}
 	if errors.Is(err, jetstream.ErrUnavailable) {
-		fmt.Fprintf(s.stderr, "projector: the consumer of the stream was not looked at: run `projector migrate` again where NATS can be reached, if `projector run` warns of its settings: %v\n", err)
+		s.stderr.Sayf("projector: the consumer of the stream was not looked at: run `projector migrate` again where NATS can be reached, if `projector run` warns of its settings: %v", err)
 		return nil
 	}
 	return err
@@ -148,11 +148,11 @@ func (c *migrateCommand) turn(ctx context.Context, s *session, pool *pgxpool.Poo
 	}
 	switch {
 	case !changed:
-		fmt.Fprintf(s.stdout, "notices of address rows were %s already\n", c.Notices)
+		s.stdout.Sayf("notices of address rows were %s already", c.Notices)
 	case c.Notices == "on":
-		fmt.Fprintln(s.stdout, "notices of address rows are kept from now on: projector run sends them to MESSAGING_PRODUCER_TOPIC")
+		s.stdout.Sayf("notices of address rows are kept from now on: projector run sends them to MESSAGING_PRODUCER_TOPIC")
 	default:
-		fmt.Fprintln(s.stdout, "notices of address rows are not kept any more; those that wait are still sent")
+		s.stdout.Sayf("notices of address rows are not kept any more; those that wait are still sent")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (c *noticesCommand) Run(ctx context.Context, s *session) error {
 
 func (c *noticesCommand) write(s *session, list []inspect.Notice, now time.Time) error {
 	if len(list) == 0 {
-		fmt.Fprintln(s.stdout, "no notices")
+		s.stdout.Sayf("no notices")
 		return nil
 	}
 	table := command.NewTable(s.stdout, c.Layout, command.Column{Name: "NOTICE"}, command.Column{Name: "PERSON"}, command.Column{Name: "ADDRESS"},
@@ -78,6 +78,6 @@ func (c *noticesCommand) write(s *session, list []inspect.Notice, now time.Time)
 		waits = "1 waits"
 	}
 	err := table.Flush()
-	fmt.Fprintf(s.stdout, "\n%s to be sent\n", waits)
+	s.stdout.Sayf("\n%s to be sent", waits)
 	return err
 }

@@ -101,7 +101,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	}
 	r.Rate, r.Restart = c.Rate, c.Restart
 	if c.Rate > 0 && c.Workers != nil && *c.Workers > 1 {
-		fmt.Fprintf(s.stderr, "--rate: one worker reconciles, not the %d of --workers: the other processors are left to live events\n", *c.Workers)
+		s.stderr.Sayf("--rate: one worker reconciles, not the %d of --workers: the other processors are left to live events", *c.Workers)
 	}
 	p, err := s.worker(ctx, c.workers())
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	var began *time.Time
 	r.Resumed = func(at projector.Bookmark) {
 		began = &at.Started
-		fmt.Fprintf(s.stderr, "going on with the rebuild that began at %s: %d people are done, up to offender %d\n",
+		s.stderr.Sayf("going on with the rebuild that began at %s: %d people are done, up to offender %d",
 			command.London(at.Started), at.People, at.Person)
 	}
 	what := map[string]any{"crns": r.CRNs, "referrals": r.Referrals, "rate": r.Rate, "restart": r.Restart}
@@ -127,9 +127,9 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		if len(c.CRN)+len(c.Referral) == 0 {
-			fmt.Fprintf(s.stderr, "paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.\n", meter.reached())
+			s.stderr.Sayf("paused: %s. `projector rebuild` goes on from here; with --restart it begins anew.", meter.reached())
 		} else {
-			fmt.Fprintln(s.stderr, "interrupted: the same command does the rest.")
+			s.stderr.Sayf("interrupted: the same command does the rest.")
 		}
 		return command.Outcome(service.ExitInterrupted)
 	}
@@ -158,10 +158,10 @@ func (c *rebuildCommand) report(s *session, t *projector.Tally, began *time.Time
 		}
 	}
 	if t.Left > 0 {
-		fmt.Fprintf(s.stderr, "%d referrals were deferred and stay due: rows of their people are locked by other transactions. The service reconciles them.\n", t.Left)
+		s.stderr.Sayf("%d referrals were deferred and stay due: rows of their people are locked by other transactions. The service reconciles them.", t.Left)
 	}
 	if t.Lost > 0 {
-		fmt.Fprintf(s.stderr, "%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair forgets events that the stream has lost.\n", t.Lost)
+		s.stderr.Sayf("%d people were left as they are: their history lacks events that were applied once. `projector verify` says which, and with --repair forgets events that the stream has lost.", t.Lost)
 	}
 	if n := len(t.Failed); n > 0 {
 		s.sayFailed(t.Failed)
@@ -178,10 +178,10 @@ func (s *session) sayFailed(failed []projector.Failure) {
 	const most = 50
 	for i, f := range failed {
 		if i == most {
-			fmt.Fprintf(s.stderr, "and %d more\n", len(failed)-most)
+			s.stderr.Sayf("and %d more", len(failed)-most)
 			return
 		}
-		fmt.Fprintf(s.stderr, "failing  referral %s: %s\n", f.Referral, f.Problem)
+		s.stderr.Sayf("failing  referral %s: %s", f.Referral, f.Problem)
 	}
 }
 

@@ -175,11 +175,41 @@ func TestRebuildAndVerifyShowHowFarTheyAreOnAnyTerminal(t *testing.T) {
 			terminal := terminaltest.New(t, uint16(columns), 24)
 			var out bytes.Buffer
 			require.Zero(t, run(t.Context(), []string{line, "--delius-database-url", f.delius.URL, "--nats-url", f.nats, "--stream-replicas", "1"}, &out, terminal.File))
-			screen := strings.NewReplacer("\r", "\n", "\x1b[J", "\n").Replace(terminal.Close())
+			screen := terminal.Close()
 			terminaltest.RequireFits(t, screen, columns-1)
 			for _, text := range says {
 				require.Contains(t, screen, text)
 			}
+		}
+	}
+}
+
+// Catches a sentence, an error or a help that is wider than the terminal.
+func TestSentencesErrorsAndHelpFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	f := fill(t, someEvents()...)
+	f.exec("update projection.stream set created = '2024-01-01T10:00:00Z'")
+	for _, line := range []string{
+		"adopt-stream", "migrate --notices=on", "--help", "parked --help", "verify --help", "parked --cause bad-luck", "parked retry --crn X000001", "histroy",
+		"conflicts restore 99", "plan --crn X000009", "rebuild", "completion fish --wide", "run --workers=0",
+	} {
+		for _, columns := range []uint16{60, 80} {
+			out, errs := terminaltest.New(t, columns, 24), terminaltest.New(t, columns, 24)
+			run(t.Context(), append(strings.Fields(line), "--delius-database-url", f.delius.URL, "--nats-url", f.nats, "--stream-replicas", "1"), out.File, errs.File)
+			said := out.Close() + errs.Close()
+			require.NotEmpty(t, said, line)
+			if !strings.Contains(line, "--help") { // examples are typed as they are
+				terminaltest.RequireFits(t, said, int(columns))
+			}
+			require.NotContains(t, said, "flag provided")
+		}
+	}
+	help := terminaltest.New(t, 60, 24)
+	require.Zero(t, run(t.Context(), []string{"parked", "--help"}, help.File, help.File))
+	said := help.Close()
+	for text := range strings.Lines(said) {
+		if strings.HasPrefix(text, "      --") {
+			terminaltest.RequireFits(t, text, 60)
 		}
 	}
 }

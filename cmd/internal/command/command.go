@@ -36,6 +36,15 @@ func (l Log) Logger(w io.Writer, replace ...func([]string, slog.Attr) slog.Attr)
 	return service.Logger(w, l.Level, l.Format, replace...)
 }
 
+// Quiet are the options for a command that somebody at a terminal waits for: what it says itself is
+// enough. Whoever asks for more than usual gets it.
+func (l Log) Quiet(to *Output) Log {
+	if to.Terminal() != nil && strings.EqualFold(l.Level, "info") {
+		l.Level = "warn"
+	}
+	return l
+}
+
 // NATS are the options of the connection to the log.
 type NATS struct {
 	URL        string `name:"url" env:"NATS_URL" secret:"user" default:"nats://127.0.0.1:4222" help:"Servers, comma-separated."`
@@ -167,6 +176,7 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 		Version kong.VersionFlag `help:"Show the version and what it was built from."`
 	}
 	parser, err := kong.New(cli, kong.Name(name), kong.Description(description), kong.UsageOnError(), refuseBlank(),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: stdout.Width()}),
 		kong.Embed(&version), kong.Vars{"version": service.ReadBuild(name).String()},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)))
@@ -186,11 +196,11 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 		if errors.As(err, &where) {
 			command = where.Context
 		}
-		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, typed(name, command, args))
+		stderr.Sayf("%s: %v\nTry %s --help.", name, err, typed(name, command, args))
 		return service.ExitError
 	}
 	if err := errors.Join(exposed(command), faults(command)); err != nil {
-		fmt.Fprintf(stderr, "%s: %s\nTry %s --help.\n", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "), typed(name, command, args))
+		stderr.Sayf("%s: %s\nTry %s --help.", name, strings.ReplaceAll(err.Error(), "\n", "\n"+name+": "), typed(name, command, args))
 		return service.ExitError
 	}
 	var outcome Outcome
@@ -201,13 +211,13 @@ func execute(ctx context.Context, name, description string, cli any, args []stri
 	case errors.As(err, &outcome):
 		return int(outcome)
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "%s: %v\nTry %s --help.\n", name, err, typed(name, command, args))
+		stderr.Sayf("%s: %v\nTry %s --help.", name, err, typed(name, command, args))
 		return service.ExitError
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(stderr, "%s: interrupted; nothing is left half done, and the same command can be run again\n", name)
+		stderr.Sayf("%s: interrupted; nothing is left half done, and the same command can be run again", name)
 		return service.ExitInterrupted
 	default:
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		stderr.Sayf("%s: %v", name, err)
 		return service.ExitError
 	}
 }

@@ -27,6 +27,16 @@ type Page struct {
 // NewPage begins a page on an output.
 func NewPage(out *Output) *Page { return &Page{out: out, width: out.Width(), coloured: out.colours()} }
 
+// Sayf writes a line, or several, each as on a page. That it could not be written is noticed when
+// the output is closed.
+func (o *Output) Sayf(format string, args ...any) {
+	page := NewPage(o)
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		page.Printf(Plain, "%s", line)
+	}
+	_ = page.Flush()
+}
+
 // Page begins a page of that layout.
 func (l Layout) Page(out *Output) *Page {
 	page := NewPage(out)

@@ -79,10 +79,14 @@ var styled = regexp.MustCompile("\x1b\\[[0-9;]*m")
 // Plain is a text without its styles.
 func Plain(text string) string { return styled.ReplaceAllString(text, "") }
 
-// RequireFits demands that no line is wider than so many columns.
+// drawn is what stands between two pictures on one line.
+var drawn = strings.NewReplacer("\r", "\n", "\x1b[J", "\n")
+
+// RequireFits demands that no line is wider than so many columns, nor one that is drawn over
+// another.
 func RequireFits(tb testing.TB, text string, columns int) {
 	tb.Helper()
-	for line := range strings.SplitSeq(Plain(text), "\n") {
+	for line := range strings.SplitSeq(drawn.Replace(Plain(text)), "\n") {
 		if width := uniseg.StringWidth(line); width > columns {
 			tb.Fatalf("%d columns, of %d: %s", width, columns, line)
 		}
