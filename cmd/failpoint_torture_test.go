@@ -333,6 +333,16 @@ type hastySteps struct {
 }
 
 func (s hastySteps) Begin(ctx context.Context, selection projector.Selection) (projector.Step, error) {
+	if len(selection.Messages) > 0 { // its marks are to be seen by others
+		db, err := postgres.New(ctx, s.delius.Pool, postgres.Config{})
+		if err == nil {
+			err = db.Put(ctx, selection.Messages)
+		}
+		if err != nil {
+			return nil, err
+		}
+		selection.Messages = nil
+	}
 	step, err := s.Steps.Begin(ctx, selection)
 	return hastyStep{step, s.system}, err
 }

@@ -19,6 +19,9 @@
 // acknowledged. An event so says no more than "look at this person again": it does not
 // matter how often it comes, in which order, or with how many others.
 //
+// What comes while little waits is put into the inbox by its step itself, so that one
+// transaction does it all. Where that step fails, the inbox has the message first, as ever.
+//
 // A person event (a merge, an unmerge, another prison number) says nothing but that: it is a
 // wake-up. The inbox notes its sequence, and every referral whose events name somebody whom it
 // names is marked in the same transaction, by name or through the offender who has the name.

@@ -9,7 +9,6 @@ import (
 
 	"casdelius/projector/trace"
 	"casdelius/store"
-	"casdelius/store/failpoint"
 )
 
 // liveAttempts is how often a lane asks again for people whom somebody else has locked, in pauses
@@ -90,9 +89,7 @@ func (l *lane) done(ctx context.Context, s share) {
 	if s.of.left.Add(-1) > 0 {
 		return
 	}
-	if err := failpoint.Around(ctx, failpoint.Ack, func() error { return l.follower.Ack(s.of.events) }); err != nil {
-		l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
-	}
+	l.ack(ctx, l.follower, s.of.events)
 }
 
 // merge takes the first of a lane's shares together with what has piled up behind it.

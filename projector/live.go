@@ -16,6 +16,7 @@ import (
 	"casdelius/projector/retry"
 	"casdelius/projector/trace"
 	"casdelius/store"
+	"casdelius/store/failpoint"
 )
 
 // Live follows the stream.
@@ -25,6 +26,10 @@ import (
 // lane and no two lanes want the same locks. A lane reconciles what has piled up for it in
 // one step: whoever came several times is looked at once. A batch is acknowledged when every
 // lane is done with its share.
+//
+// What comes while little waits takes a shorter way: a step of its own for each person puts it
+// into the inbox, reconciles and commits. Where that fails, or has to leave somebody out, all is
+// as it was, and the events take the way of the others.
 //
 // Beside them a sweep looks at whoever is due, and a search for gaps at what the inbox lacks.
 type Live struct {
@@ -38,6 +43,10 @@ type Live struct {
 	config     Config
 	wake       chan struct{} // holds a token when there is reason to sweep at once
 }
+
+// stepsAtOnce is for how many people at once a step of their own is run, and up to how many events
+// are little.
+const stepsAtOnce = 4
 
 // Run projects until the context ends; see [Projector.Run]. While a newer fold has written it
 // stands back: what it has in hand goes to other projectors, and it waits.
@@ -142,8 +151,24 @@ func (l *Live) follow(ctx, work context.Context, group *errgroup.Group, follower
 
 // intake fills the inbox and the lanes.
 func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Follower) error {
+	steps, running := errgroup.WithContext(ctx)
+	steps.SetLimit(stepsAtOnce)
+	in := &intake{Live: l, work: work, lanes: lanes, follower: follower, turn: make(chan struct{}, 1)}
+	return errors.Join(in.run(running, steps), steps.Wait())
+}
+
+// intake is where events go that were fetched.
+type intake struct {
+	*Live
+	work     context.Context //nolint:containedctx // of what is finished after a stop
+	lanes    []chan share
+	follower Follower
+	turn     chan struct{} // to put events into the inbox by themselves: what waits longest comes first
+}
+
+func (l *intake) run(ctx context.Context, steps *errgroup.Group) error {
 	for attempt := 0; ; {
-		events, err := follower.Fetch(ctx, l.config.Batch)
+		events, err := l.follower.Fetch(ctx, l.config.Batch)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -156,22 +181,90 @@ func (l *Live) intake(ctx, work context.Context, lanes []chan share, follower Fo
 			continue
 		}
 		attempt = 0
-		if err := l.filler.put(work, events); err != nil {
-			return errors.Join(err, follower.Release(events))
-		}
-		woken, err := l.filler.woken(work, events)
-		if err != nil {
-			return errors.Join(err, follower.Release(events))
-		}
-		for i, next := range partition(events, woken, len(lanes)) {
-			select {
-			case lanes[i] <- next:
-			case <-ctx.Done():
-				return nil // the inbox has them, and they are due
-			}
+		if err := l.put(ctx, l.begin(ctx, steps, events)); err != nil {
+			return err
 		}
 	}
 }
+
+// begin begins steps for events that come while little waits, and returns the others.
+func (l *intake) begin(ctx context.Context, steps *errgroup.Group, events []store.Stored) []store.Stored {
+	if l.config.Hold || len(events) > stepsAtOnce {
+		return events
+	}
+	var others []store.Stored
+	of := map[string][]store.Stored{}
+	for i := range events {
+		if e := &events[i]; e.IsEvent() {
+			of[nameOf(e)] = append(of[nameOf(e)], *e)
+		} else {
+			others = append(others, *e)
+		}
+	}
+	for _, events := range of {
+		if !steps.TryGo(func() error { return l.step(ctx, events) }) {
+			others = append(others, events...)
+		}
+	}
+	return others
+}
+
+// step puts a person's events into the inbox and reconciles them in one transaction, if it can.
+func (l *intake) step(ctx context.Context, events []store.Stored) error {
+	var referrals []store.Referral
+	for i := range events {
+		referrals = append(referrals, events[i].Referral)
+	}
+	traced, end := trace.Span(l.work, trace.Links(events), len(referrals))
+	report, err := l.reconciler.attempt(traced, Selection{Referrals: referrals, Messages: events, Due: true})
+	end.End()
+	if err != nil {
+		l.metrics.retries.Inc()
+		l.config.Logger.WarnContext(ctx, "a step could not take its events into the inbox: they are put there first", "events", len(events), "error", err)
+		return l.put(ctx, events)
+	}
+	l.filler.received(events)
+	if report.Deferred > 0 || report.Skipped {
+		l.spread(ctx, events, nil)
+		return nil
+	}
+	l.ack(ctx, l.follower, events)
+	return nil
+}
+
+// put puts events into the inbox, and then into the lanes.
+func (l *intake) put(ctx context.Context, events []store.Stored) error {
+	if len(events) == 0 {
+		return nil
+	}
+	l.turn <- struct{}{}
+	err := l.filler.put(l.work, events)
+	<-l.turn
+	if err != nil {
+		return errors.Join(err, l.follower.Release(events))
+	}
+	woken, err := l.filler.woken(l.work, events)
+	if err != nil {
+		return errors.Join(err, l.follower.Release(events))
+	}
+	l.spread(ctx, events, woken)
+	return nil
+}
+
+// spread puts the referrals of events that the inbox has, and those that were woken, into the
+// lanes. After a stop it does not: they are due.
+func (l *intake) spread(ctx context.Context, events []store.Stored, woken []Woken) {
+	for i, next := range partition(events, woken, len(l.lanes)) {
+		select {
+		case l.lanes[i] <- next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// nameOf is by whom an event goes to a lane.
+func nameOf(e *store.Stored) string { return cmp.Or(string(e.CRN), string(e.NOMS)) }
 
 var seed = maphash.MakeSeed()
 
@@ -192,7 +285,7 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 	}
 	for i := range events {
 		if e := &events[i]; e.IsEvent() {
-			add(e.Referral, cmp.Or(string(e.CRN), string(e.NOMS)))
+			add(e.Referral, nameOf(e))
 		}
 	}
 	for _, w := range woken {
@@ -203,6 +296,13 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 		shares[i].of, shares[i].traces = all, traces
 	}
 	return shares
+}
+
+// ack acknowledges events whose effect is committed.
+func (l *Live) ack(ctx context.Context, follower Follower, events []store.Stored) {
+	if err := failpoint.Around(ctx, failpoint.Ack, func() error { return follower.Ack(events) }); err != nil {
+		l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
+	}
 }
 
 // sweep reconciles whoever has been due for a while or is parked, on a schedule and

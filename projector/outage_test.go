@@ -154,14 +154,16 @@ func (p *parts) VerifyStream(context.Context, uint64, projector.Stream) error {
 func (p *parts) Missing(context.Context, uint64) ([]projector.Range, error) { return nil, p.db(nil) }
 
 func (p *parts) Put(_ context.Context, messages []store.Stored) error {
-	return p.db(func() {
-		for _, m := range messages {
-			if !p.forgetful || m.Sequence%100 != 0 {
-				p.inbox[m.Sequence] = true
-				p.due = append(p.due, m.Referral)
-			}
+	return p.db(func() { p.put(messages) })
+}
+
+func (p *parts) put(messages []store.Stored) {
+	for _, m := range messages {
+		if !p.forgetful || m.Sequence%100 != 0 {
+			p.inbox[m.Sequence] = true
+			p.due = append(p.due, m.Referral)
 		}
-	})
+	}
 }
 
 func (p *parts) Load(ctx context.Context, messages []store.Stored) error { return p.Put(ctx, messages) }
@@ -194,6 +196,7 @@ func (p *parts) Fail(context.Context, store.Referral, error, bool, time.Time) (p
 func (p *parts) Begin(_ context.Context, selection projector.Selection) (projector.Step, error) {
 	s := &step{parts: p}
 	return s, p.db(func() {
+		p.put(selection.Messages)
 		for _, r := range selection.Referrals {
 			if slices.Contains(p.due, r) {
 				s.people = append(s.people, projector.Person{Referrals: []store.Referral{r}})

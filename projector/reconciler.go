@@ -127,14 +127,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 	})
 	switch {
 	case err == nil:
-		r.denied.Store(nil)
-		if !selection.DryRun {
-			r.commits()
-			if report.Changes > 0 {
-				r.strays.Forget()
-			}
-		}
-		r.publish(ctx, report, selection.Quiet)
+		r.succeeds(ctx, &selection, report)
 		return report, nil
 	case ctx.Err() != nil:
 		return report, context.Cause(ctx)
@@ -149,6 +142,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, selection Selection) (Report
 	default:
 		return r.failed(ctx, selection, err)
 	}
+}
+
+// attempt reconciles the selected people once. After an error nothing was written.
+func (r *Reconciler) attempt(ctx context.Context, selection Selection) (Report, error) {
+	report, err := r.reconcileOnce(ctx, selection)
+	if err == nil {
+		r.succeeds(ctx, &selection, report)
+	}
+	return report, err
+}
+
+// succeeds notes that a step came to its end, and tells of it.
+func (r *Reconciler) succeeds(ctx context.Context, selection *Selection, report Report) {
+	r.denied.Store(nil)
+	if !selection.DryRun {
+		r.commits()
+		if report.Changes > 0 {
+			r.strays.Forget()
+		}
+	}
+	r.publish(ctx, report, selection.Quiet)
 }
 
 // reconcileOnce looks at the selected people once: history → fold → diff → apply, in one

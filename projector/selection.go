@@ -20,6 +20,8 @@ type Selection struct {
 	Referrals []store.Referral
 	Offenders []int64
 
+	Messages []store.Stored // events of the referrals that the step puts into the inbox itself, whatever else it can do
+
 	Due    bool // of the referrals only those that are due
 	DryRun bool // look only: lock nobody, write nothing
 	Quiet  bool // raise no telemetry: a rebuild

@@ -102,7 +102,7 @@ func (s Source) Connect(ctx context.Context, workers int, options ...func(*pgxpo
 	if err != nil {
 		return nil, projector.Refuse(fmt.Errorf("%s is no database URL: want postgres://user:password@host:5432/database", s.Variable)) // it may hold a password
 	}
-	config.MaxConns = int32(workers + 4) //nolint:gosec // a handful
+	config.MaxConns = int32(workers + 8) //nolint:gosec // a handful: four steps beside the lanes, and four for what else there is to ask
 	config.PingTimeout = pingTimeout
 	config.ConnConfig.Tracer = tracer{otelpgx.NewTracer()}
 	config.ConnConfig.RuntimeParams["application_name"] = "casdelius projector"

@@ -47,15 +47,30 @@ func (i *Inbox) inOne(ctx context.Context, messages []store.Stored, doing string
 	if len(messages) == 0 {
 		return nil
 	}
-	transaction, err := i.DB.Fill(ctx, len(messages))
+	begun, err := i.DB.Fill(ctx, len(messages))
 	if err != nil {
 		return err
 	}
+	transaction := filling{begun}
 	defer tx.Rollback(ctx, transaction)
 	if err := do(ctx, transaction, messages); err != nil {
 		return fmt.Errorf("%s, %d from sequence %d: %w", doing, len(messages), messages[0].Sequence, tx.Translate(err))
 	}
-	return tx.Translate(failpoint.Around(ctx, failpoint.InboxCommit, func() error { return transaction.Commit(ctx) }))
+	return tx.Translate(transaction.Commit(ctx))
+}
+
+// PutIn does what Put does in a transaction of the caller's, which it gives back: with the commit
+// that is then the inbox's as well.
+func PutIn(ctx context.Context, transaction pgx.Tx, messages []store.Stored) (pgx.Tx, error) {
+	return filling{transaction}, put(ctx, transaction, messages)
+}
+
+// filling is a transaction that fills the inbox.
+type filling struct{ pgx.Tx }
+
+// Commit implements pgx.Tx.
+func (f filling) Commit(ctx context.Context) error {
+	return failpoint.Around(ctx, failpoint.InboxCommit, func() error { return f.Tx.Commit(ctx) })
 }
 
 func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error {

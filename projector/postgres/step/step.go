@@ -1,7 +1,7 @@
 // Package step is the transaction of a step: it finds the people of some referrals, locks
 // them, reads their histories and what stands, and has what was decided written.
 //
-//	Begin        select → lock offenders → lock what is nobody's → histories → owners
+//	Begin        put what came → select → lock offenders → lock what is nobody's → histories → owners
 //	LoadCurrent  contacts, addresses, ledger and references, in one round trip
 //	Apply        package write
 //
@@ -35,6 +35,7 @@ import (
 	"casdelius/projector"
 	"casdelius/projector/delius"
 	"casdelius/projector/postgres/failing"
+	"casdelius/projector/postgres/inbox"
 	"casdelius/projector/postgres/people"
 	"casdelius/projector/postgres/tx"
 	"casdelius/projector/postgres/write"
@@ -100,7 +101,7 @@ func (s *Steps) Open(ctx context.Context, selection projector.Selection) (*Step,
 		return nil, err
 	}
 	step := &Step{config: &s.Config, tx: transaction, how: selection}
-	if err := step.load(ctx); err != nil {
+	if err := step.begin(ctx); err != nil {
 		tx.Rollback(ctx, transaction)
 		return nil, fmt.Errorf("loading people: %w", tx.Translate(err))
 	}
@@ -116,6 +117,9 @@ func (s *Step) Apply(ctx context.Context, decisions []projector.Decision, now ti
 	if order != nil && s.skipped {
 		return projector.Applied{}, write.ErrNotAll
 	}
+	if len(decisions) == 0 && len(s.how.Messages) > 0 {
+		return projector.Applied{Skipped: s.skipped}, tx.Translate(s.tx.Commit(ctx)) // they are due
+	}
 	applied, err := write.Apply(ctx, s.tx, s.config, decisions, order, now)
 	applied.Skipped = s.skipped
 	return applied, err
@@ -126,6 +130,17 @@ func (s *Step) Rollback(ctx context.Context) { tx.Rollback(ctx, s.tx) }
 
 // Tx is the transaction, for whoever reads more of the same moment.
 func (s *Step) Tx() pgx.Tx { return s.tx }
+
+// begin puts into the inbox what the step is to put there, before it has locked anybody: for
+// somebody else who puts the same there it may wait. Then it loads people.
+func (s *Step) begin(ctx context.Context) (err error) {
+	if len(s.how.Messages) > 0 {
+		if s.tx, err = inbox.PutIn(ctx, s.tx, s.how.Messages); err != nil {
+			return err
+		}
+	}
+	return s.load(ctx)
+}
 
 func (s *Step) load(ctx context.Context) error {
 	if err := s.checkFence(ctx); err != nil {
