@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"casdelius/cmd/internal/command"
@@ -60,9 +64,34 @@ func (c *auditCommand) write(s *session, list []audit.Entry) error {
 		command.Column{Name: "WHY", Wraps: true}, command.Column{Name: "DETAIL", Wraps: true})
 	for i := range list {
 		e := &list[i]
-		table.Row(command.London(e.At), e.Who, e.What, e.CRN, e.Why, string(e.Detail))
+		table.Row(command.London(e.At), e.Who, e.What, e.CRN, e.Why, detailOf(e))
 	}
 	return table.Flush()
+}
+
+// detailOf is the detail of an entry for people: what came of it, and what else it says.
+func detailOf(e *audit.Entry) string {
+	var detail map[string]any
+	if json.Unmarshal(e.Detail, &detail) != nil {
+		return string(e.Detail)
+	}
+	var all []string
+	if outcome, is := detail["outcome"].(string); is {
+		all = append(all, outcome)
+	}
+	delete(detail, "outcome")
+	for _, name := range slices.Sorted(maps.Keys(detail)) {
+		switch value := detail[name].(type) {
+		case nil:
+		case []any:
+			all = append(all, name+" "+strings.Trim(fmt.Sprint(value), "[]"))
+		default:
+			if value != false && value != "" && value != 0.0 {
+				all = append(all, fmt.Sprintf("%s %v", name, value))
+			}
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // record adds an entry to the audit, also of what was interrupted.

@@ -122,7 +122,7 @@ func (c *rebuildCommand) Run(ctx context.Context, s *session) error {
 	}
 	tally, err := p.Rebuild(ctx, r)
 	meter.Close()
-	if recorded := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, ended(ctx, err, fmt.Sprintf("%d people checked, %d changed: %d rows written", tally.People, tally.Changed, tally.Rows))); err == nil {
+	if recorded := record(ctx, p.db, &c.Actor, audit.Rebuilt, what, ended(ctx, err, fmt.Sprintf("%s checked, %s changed: %s written", inspect.Count(tally.People, "person"), inspect.Number(tally.Changed), inspect.Count(tally.Rows, "row")))); err == nil {
 		err = recorded
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -170,7 +170,7 @@ func TestRebuildAndVerifyShowHowFarTheyAreOnAnyTerminal(t *testing.T) {
 	for _, columns := range []int{60, 80, 160} {
 		for line, says := range map[string][]string{
 			"rebuild": {"reconciling people: 1 of 1 person"},
-			"verify":  {"of 2 messages", "comparing contacts with Delius: 2 of 2 contacts", "comparing addresses with Delius: 1 of 1 address"},
+			"verify":  {"comparing the inbox with the stream: 2 of 2 messages", "comparing contacts with Delius: 2 of 2 contacts", "comparing addresses with Delius: 1 of 1 address"},
 		} {
 			terminal := terminaltest.New(t, uint16(columns), 24)
 			var out bytes.Buffer
@@ -190,7 +190,7 @@ func TestSentencesErrorsAndHelpFitTheTerminal(t *testing.T) {
 	f := fill(t, someEvents()...)
 	f.exec("update projection.stream set created = '2024-01-01T10:00:00Z'")
 	for _, line := range []string{
-		"adopt-stream", "migrate --notices=on", "--help", "parked --help", "verify --help", "parked --cause bad-luck", "parked retry --crn X000001", "histroy",
+		"adopt-stream", "status", "migrate --notices=on", "--help", "parked --help", "verify --help", "parked --cause bad-luck", "parked retry --crn X000001", "histroy",
 		"conflicts restore 99", "plan --crn X000009", "rebuild", "completion fish --wide", "run --workers=0",
 	} {
 		for _, columns := range []uint16{60, 80} {

@@ -71,6 +71,7 @@ For the commands of projector and ingest, and for aws, these are in %[7]s:
 %[8]s
 To build the programs: %[9]s. Then, in another terminal:
   . %[7]s
+  bin/projector status
   bin/projector parked
   bin/ingest rejected list
   aws sqs get-queue-attributes --queue-url $MESSAGING_CONSUMER_QUEUE --attribute-names All
@@ -86,7 +87,7 @@ func (s *system) addresses() []string {
 		"  health      " + s.healthURL() + "/health   /metrics",
 		"  log         " + s.logFile.Name(),
 		"  commands    . " + s.environment(),
-		"              make build; bin/projector parked",
+		"              make build; bin/projector status",
 	}
 }
 

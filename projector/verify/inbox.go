@@ -95,10 +95,14 @@ func (v *Verifier) part(ctx context.Context, part projector.Range, total int) er
 	})
 	group.Go(func() error {
 		for s := range stretches {
-			v.o.Progress(projector.Progress{Phase: VerifyingStream, Done: v.verdict.Messages, Total: total})
+			looked := func() {
+				v.o.Progress(projector.Progress{Phase: VerifyingStream, Done: v.verdict.Messages, Total: max(total, v.verdict.Messages)})
+			}
+			looked()
 			if err := v.stretch(ctx, s); err != nil {
 				return err
 			}
+			looked()
 			if err := v.throttle(ctx, len(s.messages)); err != nil {
 				return err
 			}

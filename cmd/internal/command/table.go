@@ -96,15 +96,19 @@ func (t *Table) Flush() error {
 	return t.out.steer(w.Render() + "\n")
 }
 
-// shown are the columns that there is room for.
+// shown are the columns that there is room for, without those that say nothing.
 func (t *Table) shown() (shown []int) {
 	for i, column := range t.columns {
-		if t.width == 0 || !column.Extra {
+		says := slices.ContainsFunc(t.rows, func(row []string) bool { return !blank(row[i]) })
+		if t.width == 0 || i == 0 || !column.Extra && says {
 			shown = append(shown, i)
 		}
 	}
 	return shown
 }
+
+// blank says of a cell that there is nothing to say.
+func blank(cell string) bool { return cell == "" || cell == "-" }
 
 // fit gives each column its width. Those that wrap share what the others leave, the narrower ones
 // first; it says whether that is enough for all of them.
@@ -150,7 +154,7 @@ func (t *Table) records(shown []int) error {
 			page.Blank()
 		}
 		for at, column := range shown {
-			if row[column] == "" {
+			if blank(row[column]) {
 				continue
 			}
 			style := Plain
