@@ -15,6 +15,9 @@ type Due interface {
 	Due(ctx context.Context, now, before time.Time, limit int, except []store.Referral) ([]store.Referral, error)
 	// MarkDue marks referrals as due.
 	MarkDue(ctx context.Context, referrals []store.Referral) error
+	// Known are those of some events that the inbox has under their sequences, by these, each with
+	// whether its referral is due: as one moment shows it.
+	Known(ctx context.Context, events []store.Stored) (map[uint64]bool, error)
 	// Woken are the referrals that person events mark.
 	Woken(ctx context.Context, events []*store.PersonEvent) ([]Woken, error)
 }
@@ -77,6 +80,7 @@ func (l *Live) fillGaps(ctx context.Context, to uint64) (uint64, error) {
 	if forgotten > 0 {
 		l.config.Logger.InfoContext(ctx, "events in the inbox were never applied: their referrals are due again", "referrals", forgotten)
 	}
+	l.searched.Store(to)
 	return stream.LastSequence, l.markMisplaced(ctx)
 }
 

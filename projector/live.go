@@ -42,6 +42,7 @@ type Live struct {
 	metrics    *metrics
 	config     Config
 	wake       chan struct{} // holds a token when there is reason to sweep at once
+	searched   atomic.Uint64 // up to here the inbox had everything when gaps were last searched for
 }
 
 // stepsAtOnce is for how many people at once a step of their own is run, and up to how many events
@@ -181,10 +182,46 @@ func (l *intake) run(ctx context.Context, steps *errgroup.Group) error {
 			continue
 		}
 		attempt = 0
+		if events, err = l.pass(ctx, events); err != nil {
+			return err
+		}
 		if err := l.put(ctx, l.begin(ctx, steps, events)); err != nil {
 			return err
 		}
 	}
+}
+
+// pass acknowledges the events that the inbox has: of a new consumer all that filled it before. Those
+// that are due the sweep takes, or on hold a lane. The others it returns: whatever has happened to
+// the inbox meanwhile, what it has not is put there.
+func (l *intake) pass(ctx context.Context, events []store.Stored) ([]store.Stored, error) {
+	searched := l.searched.Load()
+	if !slices.ContainsFunc(events, func(e store.Stored) bool { return e.Sequence <= searched }) {
+		return events, nil
+	}
+	var known map[uint64]bool
+	err := l.retry.Do(l.work, "asking what the inbox has", func() (err error) {
+		known, err = l.due.Known(l.work, events)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, l.follower.Release(events))
+	}
+	var done, due, others []store.Stored
+	for i := range events {
+		switch isDue, has := known[events[i].Sequence]; {
+		case !has:
+			others = append(others, events[i])
+		case isDue && l.config.Hold:
+			due = append(due, events[i])
+		default:
+			done = append(done, events[i])
+		}
+	}
+	l.filler.received(slices.Concat(done, due))
+	l.ack(ctx, l.follower, done)
+	l.spread(ctx, due, nil)
+	return others, nil
 }
 
 // begin begins steps for events that come while little waits, and returns the others.
@@ -254,6 +291,9 @@ func (l *intake) put(ctx context.Context, events []store.Stored) error {
 // spread puts the referrals of events that the inbox has, and those that were woken, into the
 // lanes. After a stop it does not: they are due.
 func (l *intake) spread(ctx context.Context, events []store.Stored, woken []Woken) {
+	if len(events) == 0 {
+		return
+	}
 	for i, next := range partition(events, woken, len(l.lanes)) {
 		select {
 		case l.lanes[i] <- next:
@@ -300,19 +340,23 @@ func partition(events []store.Stored, woken []Woken, lanes int) []share {
 
 // ack acknowledges events whose effect is committed.
 func (l *Live) ack(ctx context.Context, follower Follower, events []store.Stored) {
+	if len(events) == 0 {
+		return
+	}
 	if err := failpoint.Around(ctx, failpoint.Ack, func() error { return follower.Ack(events) }); err != nil {
 		l.config.Logger.WarnContext(ctx, "events could not be acknowledged: they will be redelivered", "error", err)
 	}
 }
 
 // sweep reconciles whoever has been due for a while or is parked, on a schedule and
-// after gaps were filled. What became due just now is in the hands of the lanes.
+// after gaps were filled. What became due just now is in the hands of the lanes, but for what was
+// due before these began.
 func (l *Live) sweep(ctx, work context.Context) error {
 	ticker := time.NewTicker(l.config.Sweep)
 	defer ticker.Stop()
-	for {
+	for before := l.config.Now(); ; before = l.config.Now().Add(-l.config.Sweep) {
 		if !l.config.Hold {
-			if err := l.sweepOnce(ctx, work); err != nil {
+			if err := l.sweepOnce(ctx, work, before); err != nil {
 				return nilIfStopped(ctx, err)
 			}
 		}
@@ -325,13 +369,13 @@ func (l *Live) sweep(ctx, work context.Context) error {
 	}
 }
 
-// sweepOnce goes on while there is somebody due who is not locked by another. Whoever is
-// stays for the next sweep, and in nobody's way.
-func (l *Live) sweepOnce(ctx, work context.Context) error {
+// sweepOnce goes on while there is somebody due since before a time who is not locked by another.
+// Whoever is stays for the next sweep, and in nobody's way.
+func (l *Live) sweepOnce(ctx, work context.Context, before time.Time) error {
 	var missed []store.Referral
 	for ctx.Err() == nil {
 		now := l.config.Now()
-		due, err := l.due.Due(work, now, now.Add(-l.config.Sweep), l.config.Batch, slices.Concat(l.reconciler.pauses.Resting(now), missed))
+		due, err := l.due.Due(work, now, before, l.config.Batch, slices.Concat(l.reconciler.pauses.Resting(now), missed))
 		if err != nil {
 			l.metrics.retries.Inc()
 			l.config.Logger.WarnContext(ctx, "who is due could not be read: the next sweep asks again", "error", err)
@@ -339,13 +383,32 @@ func (l *Live) sweepOnce(ctx, work context.Context) error {
 		if err != nil || len(due) == 0 {
 			return nil //nolint:nilerr // the next sweep asks again
 		}
-		report, err := l.reconciler.Reconcile(work, Selection{Referrals: due})
+		left, err := l.reconcileParts(work, due)
 		if err != nil {
 			return err
 		}
-		missed = append(missed, without(due, &report)...)
+		missed = append(missed, left...)
 	}
 	return nil
+}
+
+// reconcileParts reconciles the people of referrals, some in each of several steps at once, and
+// gives the referrals that are left: of people whom somebody else has locked, another of these
+// steps too.
+func (l *Live) reconcileParts(ctx context.Context, due []store.Referral) (left []store.Referral, err error) {
+	parts := slices.Collect(slices.Chunk(due, max(l.config.Batch/l.config.Workers, 1)))
+	lefts := make([][]store.Referral, len(parts))
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(l.config.Workers)
+	for i, part := range parts {
+		group.Go(func() error {
+			report, err := l.reconciler.Reconcile(running, Selection{Referrals: part})
+			lefts[i] = without(part, &report)
+			return err
+		})
+	}
+	err = group.Wait()
+	return slices.Concat(lefts...), err
 }
 
 // signal leaves a token, unless one is there already.

@@ -174,6 +174,10 @@ func (p *parts) Due(_ context.Context, _, _ time.Time, limit int, _ []store.Refe
 	return due, err
 }
 
+func (p *parts) Known(context.Context, []store.Stored) (map[uint64]bool, error) {
+	return nil, p.db(nil)
+}
+
 func (p *parts) MarkDue(context.Context, []store.Referral) error { return p.db(nil) }
 
 func (p *parts) Woken(context.Context, []*store.PersonEvent) ([]projector.Woken, error) {

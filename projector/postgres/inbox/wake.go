@@ -54,6 +54,37 @@ func namesIn(ctx context.Context, transaction pgx.Tx, events []*store.PersonEven
 	return []any{crns, noms}, err
 }
 
+// sqlKnown finds events under their sequences, and whether somebody has marked their referrals. What
+// is known to be damaged is to be put there again.
+const sqlKnown = `
+	select e.sequence, exists (select from projection.due d where d.referral = e.referral)
+	from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) as b (referral, type, id, sequence) join projection.event e using (sequence)
+	where e.referral = b.referral and e.type = b.type and e.id = b.id and not exists (select from projection.damage d where d.sequence = e.sequence)`
+
+// Known implements projector.Due.
+func (i *Inbox) Known(ctx context.Context, events []store.Stored) (map[uint64]bool, error) {
+	transaction, err := i.DB.LookMany(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback(ctx, transaction)
+	all, _ := winners(events)
+	known := make(map[uint64]bool, len(all))
+	rows, err := transaction.Query(ctx, sqlKnown, placeColumns(all)...) //nolint:rowserrcheck // ForEachRow checks it
+	if err == nil {
+		var sequence uint64
+		var due bool
+		_, err = pgx.ForEachRow(rows, []any{&sequence, &due}, func() error {
+			known[sequence] = due
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking which of %d events the inbox has: %w", len(events), tx.Translate(err))
+	}
+	return known, nil
+}
+
 // Woken implements projector.Due.
 func (i *Inbox) Woken(ctx context.Context, events []*store.PersonEvent) ([]projector.Woken, error) {
 	transaction, err := i.DB.LookMany(ctx)
