@@ -29,7 +29,10 @@ Examples:
 }
 
 // historyView prints what was asked about a history.
-type historyView struct{ *inspect.View }
+type historyView struct {
+	*inspect.View
+	users map[int64]string // who changed rows, by their numbers
+}
 
 // Run tells a person's, or a referral's, history.
 func (c *historyCommand) Run(ctx context.Context, s *session) error {
@@ -45,12 +48,15 @@ func (c *historyCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return s.withDatabase(ctx, func(db *postgres.Database) error {
-		h := historyView{&inspect.View{Who: "referral " + referral.String(), Only: &referral}}
+		h := historyView{View: &inspect.View{Who: "referral " + referral.String(), Only: &referral}}
 		if crn != "" {
-			h = historyView{&inspect.View{Who: string(crn)}}
+			h = historyView{View: &inspect.View{Who: string(crn)}}
 			h.History, err = db.PersonHistory(ctx, crn)
 		} else {
 			h.History, err = db.ReferralHistory(ctx, referral)
+		}
+		if err == nil && c.Explain != "" {
+			h.users, err = db.Pages.Users(ctx, h.Users())
 		}
 		if err == nil {
 			err = c.show(s, h, upTo)
@@ -120,5 +126,5 @@ func (c *historyCommand) explain(s *session, h historyView) error {
 	if !c.JSON {
 		return s.page(func(p *command.Page) { h.writeExplained(p, explained) })
 	}
-	return writeLines(s.stdout, len(explained), func(i int) any { return h.Explained(&explained[i]) })
+	return writeLines(s.stdout, len(explained), func(i int) any { return h.Explained(&explained[i], h.users) })
 }

@@ -151,6 +151,9 @@ func (h historyView) writeExplained(p *command.Page, all []delius.Explained) {
 		e := &all[i]
 		p.Blank()
 		p.Line(command.Bold, "", fmt.Sprintf("%s: %s", e.Item, standsAs(e)))
+		if changed := h.Changed(e, h.users); changed.By != "" {
+			p.Printf(command.Faint, "    last changed by %s", changedBy(&changed))
+		}
 		if parked := h.ParkedOf(e.Item); parked != nil {
 			p.Printf(command.Plain, "    parked, %s: %s; %s", parked.Cause, parked.Problem, parked.Cause.Remedy())
 		}
@@ -166,6 +169,18 @@ func (h historyView) writeExplained(p *command.Page, all []delius.Explained) {
 			p.Printf(command.Plain, "    [%d] %s", n+1, h.eventName(key))
 		}
 	}
+}
+
+// changedBy says who changed a row, and who had before the projector did.
+func changedBy(c *inspect.Changed) string {
+	text := c.By + " on " + command.LondonSeconds(c.At)
+	if c.Before != "" {
+		text += ", before that by " + c.Before
+		if !c.Edited.IsZero() {
+			text += " on " + command.LondonSeconds(c.Edited)
+		}
+	}
+	return text
 }
 
 func standsAs(e *delius.Explained) string {

@@ -123,19 +123,7 @@ func (c *Console) restricted(r *http.Request, crn store.CRN, h *inspect.History)
 
 // users are the names of who last changed each row.
 func (c *Console) users(r *http.Request, h *inspect.History) (map[int64]string, error) {
-	var ids []int64
-	for i := range h.Current.Contacts {
-		ids = append(ids, h.Current.Contacts[i].UpdatedBy)
-	}
-	for i := range h.Current.Addresses {
-		ids = append(ids, h.Current.Addresses[i].UpdatedBy)
-	}
-	for _, edits := range []map[int64]inspect.Edit{h.Edits.Contacts, h.Edits.Addresses} {
-		for _, edit := range edits {
-			ids = append(ids, edit.User)
-		}
-	}
-	return c.ports.People.Users(r.Context(), ids)
+	return c.ports.People.Users(r.Context(), h.Users())
 }
 
 // statesOf are what is to be known about a person first, the gravest first.

@@ -24,13 +24,10 @@ type rowCard struct {
 	Row     int64 // 0 if none stands
 	Deleted bool
 	Parked  *delius.Parked
-	By      string    // who changed it last
-	At      time.Time // when
-	Before  string    // who had before the projector did, if that was it
-	Edited  time.Time // when; zero is not known
-	Fields  []fieldCard
-	Link    string // to the page of it alone
-	Past    bool   // it shows what events made, not what stands
+	inspect.Changed
+	Fields []fieldCard
+	Link   string // to the page of it alone
+	Past   bool   // it shows what events made, not what stands
 }
 
 // ByHand are the names of the fields that are a person's.
@@ -67,13 +64,13 @@ func fieldOf(f delius.ExplainedField, row *rowCard) fieldCard {
 	if f.Applied != nil {
 		card.Applied, card.Known = shown(f.Name, *f.Applied), true
 	}
-	switch {
-	case !card.ByHand || row.By == "":
-	case !slices.Contains(services, row.By):
-		card.Verdict += ": " + row.By + on(row.At)
-	case row.Before != "":
-		card.Verdict += ": " + row.Before + on(row.Edited) + ", before " + row.By + " last changed the row"
-	default:
+	if !card.ByHand || row.By == "" {
+		return card
+	}
+	if who, at := row.Person(); who != "" {
+		card.Verdict += ": " + who + on(at)
+	}
+	if row.ByService() {
 		card.Verdict += ", before " + row.By + " last changed the row"
 	}
 	return card
@@ -86,9 +83,6 @@ func on(at time.Time) string {
 	}
 	return " on " + london(at)
 }
-
-// services are the users by whom the projector, and the services before it, write.
-var services = []string{"Cas2AndDelius", "Cas3AndDelius"}
 
 // fieldNames are what fields are called on a page.
 var fieldNames = map[string]string{
@@ -147,16 +141,7 @@ func cardOf(v *inspect.View, crn store.CRN, users map[int64]string, e *delius.Ex
 		Item: e.Item, Name: itemName(e.Item), Row: e.RowID, Deleted: e.Deleted, Parked: v.ParkedOf(e.Item),
 		Link: rowAddress(crn, urn),
 	}
-	for i := range v.Current.Contacts {
-		if row := &v.Current.Contacts[i]; e.URN != "" && row.ID == e.RowID {
-			card.changed(users, row.UpdatedBy, row.Updated, v.Edits.Contacts[row.ID])
-		}
-	}
-	for i := range v.Current.Addresses {
-		if row := &v.Current.Addresses[i]; e.URN == "" && row.ID == e.RowID {
-			card.changed(users, row.UpdatedBy, row.Updated, v.Edits.Addresses[row.ID])
-		}
-	}
+	card.Changed = v.Changed(e, users)
 	for _, f := range e.Fields {
 		if f.Text == "" && f.Stands == "" {
 			continue
@@ -164,14 +149,6 @@ func cardOf(v *inspect.View, crn store.CRN, users map[int64]string, e *delius.Ex
 		card.Fields = append(card.Fields, fieldOf(f, &card))
 	}
 	return card
-}
-
-// changed says who changed a row last, and who had before if that was the projector.
-func (c *rowCard) changed(users map[int64]string, by int64, at time.Time, before inspect.Edit) {
-	c.By, c.At = users[by], at
-	if slices.Contains(services, c.By) {
-		c.Before, c.Edited = users[before.User], before.At
-	}
 }
 
 // itemName is what a contact or address is, in words.

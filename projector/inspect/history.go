@@ -59,6 +59,68 @@ func (h *History) Timeless() []*delius.Event {
 	return events
 }
 
+// services are the users by whom the projector, and the services before it, write.
+var services = []string{"Cas2AndDelius", "Cas3AndDelius"}
+
+// Changed says who changed a row, and when. Before is who had before the projector did, if that is
+// who changed it last.
+type Changed struct {
+	By     string    `json:"changedBy,omitempty"`
+	At     time.Time `json:"changedAt,omitzero"`
+	Before string    `json:"editedBy,omitempty"`
+	Edited time.Time `json:"editedAt,omitzero"` // zero is not known
+}
+
+// Person is whose a field of the row is that is a person's, and when it was set: whoever changed
+// the row last, before the projector did. It is "" where that is not known.
+func (c *Changed) Person() (who string, at time.Time) {
+	if c.ByService() {
+		return c.Before, c.Edited
+	}
+	return c.By, c.At
+}
+
+// ByService says that the projector, or a service before it, changed the row last.
+func (c *Changed) ByService() bool { return slices.Contains(services, c.By) }
+
+// Users are all who changed one of the rows last.
+func (h *History) Users() (ids []int64) {
+	for i := range h.Current.Contacts {
+		ids = append(ids, h.Current.Contacts[i].UpdatedBy)
+	}
+	for i := range h.Current.Addresses {
+		ids = append(ids, h.Current.Addresses[i].UpdatedBy)
+	}
+	for _, edits := range []map[int64]Edit{h.Edits.Contacts, h.Edits.Addresses} {
+		for _, edit := range edits {
+			ids = append(ids, edit.User)
+		}
+	}
+	return ids
+}
+
+// Changed says who changed the row of an item, by the names of users.
+func (h *History) Changed(e *delius.Explained, users map[int64]string) (c Changed) {
+	edits := h.Edits.Contacts
+	for i := range h.Current.Contacts {
+		if row := &h.Current.Contacts[i]; e.URN != "" && row.ID == e.RowID {
+			c = Changed{By: users[row.UpdatedBy], At: row.Updated.UTC()}
+		}
+	}
+	for i := range h.Current.Addresses {
+		if row := &h.Current.Addresses[i]; e.URN == "" && row.ID == e.RowID {
+			c, edits = Changed{By: users[row.UpdatedBy], At: row.Updated.UTC()}, h.Edits.Addresses
+		}
+	}
+	if year := c.At.Year(); year < 0 || year > 9999 {
+		c.At = time.Time{} // infinity, which has no JSON
+	}
+	if before, edited := edits[e.RowID]; edited && c.ByService() {
+		c.Before, c.Edited = users[before.User], before.At
+	}
+	return c
+}
+
 // View is a history and what was asked about it.
 type View struct {
 	History

@@ -93,6 +93,7 @@ type ExplainedLine struct {
 	ItemLine
 	RowID     int64        `json:"rowId,omitempty"`
 	Deleted   bool         `json:"deleted"`
+	Changed                // who changed the row
 	Parked    delius.Cause `json:"parked,omitempty"`
 	Problem   string       `json:"problem,omitempty"`
 	Fields    []FieldLine  `json:"fields"`
@@ -108,8 +109,8 @@ type NoteLine struct {
 }
 
 // Explained tells of one item where its fields come from.
-func (v *View) Explained(e *delius.Explained) ExplainedLine {
-	line := ExplainedLine{ItemLine: lineOf(e.Item), RowID: e.RowID, Deleted: e.Deleted, Fields: []FieldLine{}, Conflicts: []Conflict{}}
+func (v *View) Explained(e *delius.Explained, users map[int64]string) ExplainedLine {
+	line := ExplainedLine{ItemLine: lineOf(e.Item), RowID: e.RowID, Deleted: e.Deleted, Changed: v.Changed(e, users), Fields: []FieldLine{}, Conflicts: []Conflict{}}
 	if parked := v.ParkedOf(e.Item); parked != nil {
 		line.Parked, line.Problem = parked.Cause, parked.Problem
 	}
