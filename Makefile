@@ -39,14 +39,17 @@ test: go postgres pgbouncer fauxqs chromium promtool ## Run every test with the 
 	go test -race -timeout 15m $(TESTFLAGS) $(PKG)
 
 # Most of these tests mostly wait, for servers that start or elect: several run at once. The
-# bound holds for each package's tests by -timeout, and for all of it by timeout.
+# bound holds for each package's tests by -timeout, and for all of it by timeout; what has to be
+# compiled is compiled before, as that takes minutes where nothing was compiled yet.
+tortured = $(if $(filter ./...,$(PKG)),$(call packages,TestTorture),$(PKG))
 torture: SEED := $(SEED)
 torture: go postgres fuse ## Show the promises that take minutes, at most ROUND=20 of them; PKG=./store/jetstream, TEST=TestTortureKills, SEED=1
-	@echo "torture: at most $(ROUND) minutes, SEED=$(SEED)"
 	@cd .ci/powercut && go test -race .
+	@go test -race -tags torture -run '^$$' $(tortured)
+	@go build -race -tags torture ./cmd/ingest ./cmd/projector && go build ./cmd/ingest ./cmd/projector
+	@echo "torture: at most $(ROUND) minutes, SEED=$(SEED)"
 	@TORTURE_ROUND=$(ROUND) SEED=$(SEED) timeout --signal=QUIT --kill-after=30s $(ROUND)m \
-		go test -race -tags torture -run '^$(TEST)' -count=1 -v -parallel 4 -timeout $(ROUND)m $(TESTFLAGS) \
-		$(if $(filter ./...,$(PKG)),$(call packages,TestTorture),$(PKG)) \
+		go test -race -tags torture -run '^$(TEST)' -count=1 -v -parallel 4 -timeout $(ROUND)m $(TESTFLAGS) $(tortured) \
 		|| { echo "torture: failed, or took more than $(ROUND) minutes; again with SEED=$(SEED)" >&2; exit 1; }
 
 bench: go postgres ## Run the benchmarks; BENCH=Fold for one, BENCHTIME=5s
