@@ -20,6 +20,8 @@ import (
 	"casdelius/store/storetest"
 )
 
+// Catches a rebuild that writes what the events say over what a practitioner has edited since. A
+// bookmark that is ahead of what is done it does not: whoever is left out is due, and live's.
 func TestARebuildThatIsKilledAnywhereBesideLiveEventsAndEditsGivesTheRowsOfTheTwin(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
