@@ -44,7 +44,7 @@ func waiting(t *testing.T) *world {
 	_, err := outbox.Keep(ctx, w.delius.Pool, true)
 	require.NoError(t, err)
 	// Parked a day, and tried again two days from now, so that no age changes while a test runs.
-	w.now = time.Now().Add(90*time.Minute).AddDate(0, 0, -3)
+	w.now = time.Now().UTC().Add(90*time.Minute).AddDate(0, 0, -3)
 	w.put(
 		raised(store.BookingConfirmed, 1, "confirmed", "2024-03-05T09:00:00Z", `"confirmedBy":{"staffCode":"N50A999","probationRegionCode":"N50"}`),
 		raised(store.PersonArrived, 1, "arrived", "2024-03-08T13:00:00Z", `"arrivedAt":"2024-03-08T12:00:00Z","notes":"Came by train",`+house+`,`+recorded),
