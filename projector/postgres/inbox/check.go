@@ -165,7 +165,7 @@ func restore(ctx context.Context, transaction pgx.Tx, messages []store.Stored) e
 	if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	return put(ctx, transaction, messages)
+	return putOnly(ctx, transaction, messages)
 }
 
 const (

@@ -38,7 +38,7 @@ var (
 // transaction. It is idempotent: of one event the lowest sequence of the stream
 // stays, in whatever order they come.
 func (i *Inbox) Put(ctx context.Context, messages []store.Stored) error {
-	return i.inOne(ctx, messages, "putting messages into the inbox", put)
+	return i.inOne(ctx, messages, "putting messages into the inbox", putOnly)
 }
 
 // inOne does something with messages in one transaction; doing says what. Of no messages
@@ -60,9 +60,10 @@ func (i *Inbox) inOne(ctx context.Context, messages []store.Stored, doing string
 }
 
 // PutIn does what Put does in a transaction of the caller's, which it gives back: with the commit
-// that is then the inbox's as well.
-func PutIn(ctx context.Context, transaction pgx.Tx, messages []store.Stored) (pgx.Tx, error) {
-	return filling{transaction}, put(ctx, transaction, messages)
+// that is then the inbox's as well. What then is to be asked goes in the same round trip; it does
+// not see marks of events that take the place of later ones.
+func PutIn(ctx context.Context, transaction pgx.Tx, messages []store.Stored, then func(*pgx.Batch)) (pgx.Tx, error) {
+	return filling{transaction}, put(ctx, transaction, messages, then)
 }
 
 // filling is a transaction that fills the inbox.
@@ -73,7 +74,11 @@ func (f filling) Commit(ctx context.Context) error {
 	return failpoint.Around(ctx, failpoint.InboxCommit, func() error { return f.Tx.Commit(ctx) })
 }
 
-func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error {
+func putOnly(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error {
+	return put(ctx, transaction, messages, func(*pgx.Batch) {})
+}
+
+func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored, then func(*pgx.Batch)) error {
 	events, unreadable := winners(messages)
 	inserted := 0
 	var args []any
@@ -82,6 +87,7 @@ func put(ctx context.Context, transaction pgx.Tx, messages []store.Stored) error
 		var b pgx.Batch
 		b.Queue(sqlPutEvents, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&inserted) })
 		b.Queue(sqlPutIdentities, identitiesOf(events)...)
+		then(&b)
 		if err := transaction.SendBatch(ctx, &b).Close(); err != nil {
 			return err
 		}

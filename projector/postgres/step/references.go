@@ -14,16 +14,14 @@ var codes = func() (all []string) {
 	return all
 }()
 
+// sqlCodes looks codes up: of contact types, providers, teams and members of staff.
+const sqlCodes = `
+	select 'type', code, contact_type_id, 0::bigint, coalesce(sensitive_contact, 'N') = 'Y' from delius.r_contact_type where code = any ($1)
+	union all select 'provider', trim(code), probation_area_id, 0, false from delius.probation_area where code = any ($2::bpchar[])
+	union all select 'team', trim(code), team_id, probation_area_id, false from delius.team where code = any ($3::bpchar[])
+	union all select 'staff', trim(officer_code), staff_id, 0, false from delius.staff where officer_code = any ($4::bpchar[])`
+
 func (l *loader) queueReferences(b *pgx.Batch) {
-	b.Queue("select code, contact_type_id, coalesce(sensitive_contact, 'N') = 'Y' from delius.r_contact_type where code = any ($1)", codes).Query(func(found pgx.Rows) error {
-		var code string
-		var t delius.ContactType
-		_, err := pgx.ForEachRow(found, []any{&code, &t.ID, &t.Sensitive}, func() error {
-			l.refs.Types[code] = t
-			return nil
-		})
-		return err
-	})
 	b.Queue(`
 		select distinct on (m.offender_id) m.offender_id, trim(a.code), trim(t.code), trim(s.officer_code),
 			a.probation_area_id, t.team_id, s.staff_id
@@ -42,14 +40,28 @@ func (l *loader) queueReferences(b *pgx.Batch) {
 		})
 		return err
 	})
-	queueCodes(b, "select trim(code), probation_area_id, 0::bigint from delius.probation_area where code = any ($1::bpchar[])", l.providers,
-		func(code string, id, _ int64) { l.refs.Providers[code] = id })
-	queueCodes(b, "select trim(code), team_id, probation_area_id from delius.team where code = any ($1::bpchar[])", l.teams,
-		func(code string, id, provider int64) {
-			l.refs.Teams[code] = append(l.refs.Teams[code], delius.Team{ID: id, ProviderID: provider})
+	b.Queue(sqlCodes, codes, l.providers, l.teams, l.staffs).Query(func(found pgx.Rows) error {
+		var is, code string
+		var id, provider int64
+		var sensitive bool
+		_, err := pgx.ForEachRow(found, []any{&is, &code, &id, &provider, &sensitive}, func() error {
+			switch is {
+			case "type":
+				l.refs.Types[code] = delius.ContactType{ID: id, Sensitive: sensitive}
+			case "provider":
+				l.refs.Providers[code] = id
+			case "team":
+				l.refs.Teams[code] = append(l.refs.Teams[code], delius.Team{ID: id, ProviderID: provider})
+			case "staff":
+				l.refs.Staff[code] = id
+			}
+			return nil
 		})
-	queueCodes(b, "select trim(officer_code), staff_id, 0::bigint from delius.staff where officer_code = any ($1::bpchar[])", l.staffs,
-		func(code string, id, _ int64) { l.refs.Staff[code] = id })
+		return err
+	})
+	if len(l.staffs) == 0 {
+		return // nobody can be missing in a team
+	}
 	b.Queue(`
 		select st.staff_id, st.team_id from delius.staff_team st
 		join delius.staff s using (staff_id) join delius.team t using (team_id)
@@ -57,19 +69,6 @@ func (l *loader) queueReferences(b *pgx.Batch) {
 		var staff, team int64
 		_, err := pgx.ForEachRow(found, []any{&staff, &team}, func() error {
 			l.refs.InTeam[[2]int64{staff, team}] = true
-			return nil
-		})
-		return err
-	})
-}
-
-// queueCodes looks up codes, each with two ids.
-func queueCodes(b *pgx.Batch, query string, wanted []string, found func(code string, id, other int64)) {
-	b.Queue(query, wanted).Query(func(all pgx.Rows) error {
-		var code string
-		var id, other int64
-		_, err := pgx.ForEachRow(all, []any{&code, &id, &other}, func() error {
-			found(code, id, other)
 			return nil
 		})
 		return err

@@ -134,22 +134,24 @@ func (s *Step) Tx() pgx.Tx { return s.tx }
 // begin puts into the inbox what the step is to put there, before it has locked anybody: for
 // somebody else who puts the same there it may wait. Then it loads people.
 func (s *Step) begin(ctx context.Context) (err error) {
-	if len(s.how.Messages) > 0 {
-		if s.tx, err = inbox.PutIn(ctx, s.tx, s.how.Messages); err != nil {
-			return err
-		}
-	}
-	return s.load(ctx)
-}
-
-func (s *Step) load(ctx context.Context) error {
 	if err := s.checkFence(ctx); err != nil {
 		return err
 	}
-	selected, err := s.selectReferrals(ctx)
+	selected := map[store.Referral]*names{}
+	if len(s.how.Messages) > 0 {
+		s.tx, err = inbox.PutIn(ctx, s.tx, s.how.Messages, func(b *pgx.Batch) { s.queueSelect(b, selected) })
+	} else {
+		var b pgx.Batch
+		s.queueSelect(&b, selected)
+		err = s.tx.SendBatch(ctx, &b).Close()
+	}
 	if err != nil || len(selected) == 0 {
 		return err
 	}
+	return s.load(ctx, selected)
+}
+
+func (s *Step) load(ctx context.Context, selected map[store.Referral]*names) error {
 	index := newOffenderIndex(selected)
 	if err := failpoint.Around(ctx, failpoint.Lock, func() error { return s.lookUp(ctx, index, &index.asked, true) }); err != nil {
 		return err
@@ -196,30 +198,27 @@ func (n *names) add(crn store.CRN, noms store.NOMS) {
 	}
 }
 
-// selectReferrals lists the referrals that the step begins with, and whom each of them names.
-func (s *Step) selectReferrals(ctx context.Context) (map[store.Referral]*names, error) {
-	selected := map[store.Referral]*names{}
+// queueSelect lists the referrals that the step begins with, and whom each of them names.
+func (s *Step) queueSelect(b *pgx.Batch, selected map[store.Referral]*names) {
 	query := `
 		select p.referral, coalesce(i.crn::text, ''), coalesce(i.noms::text, '')
 		from unnest($1::uuid[]) p (referral) left join projection.identity i using (referral)`
 	if s.how.Due {
 		query += " where (select mark from projection.due d where d.referral = p.referral limit 1) is not null"
 	}
-	rows, err := s.tx.Query(ctx, query, s.how.Referrals) //nolint:rowserrcheck // ForEachRow checks it
-	if err != nil {
-		return nil, err
-	}
-	var referral store.Referral
-	var crn store.CRN
-	var noms store.NOMS
-	_, err = pgx.ForEachRow(rows, []any{&referral, &crn, &noms}, func() error {
-		if selected[referral] == nil {
-			selected[referral] = &names{}
-		}
-		selected[referral].add(crn, noms)
-		return nil
+	b.Queue(query, s.how.Referrals).Query(func(rows pgx.Rows) error {
+		var referral store.Referral
+		var crn store.CRN
+		var noms store.NOMS
+		_, err := pgx.ForEachRow(rows, []any{&referral, &crn, &noms}, func() error {
+			if selected[referral] == nil {
+				selected[referral] = &names{}
+			}
+			selected[referral].add(crn, noms)
+			return nil
+		})
+		return err
 	})
-	return selected, err
 }
 
 // offenderIndex is the people who have names that were asked for, and who of them is locked.
