@@ -30,7 +30,7 @@ func (l *locking) Begin(ctx context.Context, selection projector.Selection) (pro
 	l.mu.Unlock()
 	is := func(r store.Referral) bool { return slices.Contains(locked, r) }
 	free := slices.DeleteFunc(slices.Clone(selection.Referrals), is)
-	s, err := l.parts.Begin(ctx, projector.Selection{Referrals: free})
+	s, err := l.parts.Begin(ctx, projector.Selection{Referrals: free, Messages: selection.Messages})
 	return lockingStep{s, len(selection.Referrals) - len(free)}, err
 }
 
