@@ -255,7 +255,7 @@ func TestEachPartHasARoleOfNATS(t *testing.T) {
 	require.NoError(t, err)
 	roles, err := os.ReadFile("../../deploy/nats/roles.conf")
 	require.NoError(t, err)
-	want := map[string]string{"streams": "administrator", "migrate": "operator", "ingest": "ingest", "projector": "projector", "console": "operator"}
+	want := map[string]string{"streams": "administrator", "migrate": "operator", "ingest": "ingest", "projector": "projector", "console": "console"}
 	for name, pod := range m.pods() {
 		c, env := pod.Spec.Containers[0], map[string]string{}
 		for _, e := range c.Env {

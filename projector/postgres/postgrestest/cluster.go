@@ -45,6 +45,7 @@ type Cluster struct {
 	home     *home
 	password string
 	settings map[string]string
+	passfile func() (string, error) // with the password, written once: whoever connects reads it
 
 	mu      sync.Mutex
 	port    int      // 0 until a free one is chosen
@@ -69,6 +70,7 @@ func Run(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("folder for PostgreSQL: %w", err)
 	}
 	c := &Cluster{binaries: binaries, account: a, home: h, settings: o.settings(), port: o.Port}
+	c.passfile = sync.OnceValues(c.writePassfile)
 	if err := c.initialise(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up PostgreSQL in %s: %w", h.path, err), h.close())
 	}

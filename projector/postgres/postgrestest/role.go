@@ -35,8 +35,8 @@ func (c *Cluster) WithFile(database string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(c.home.path, "passfile")
-	if err := os.WriteFile(file, []byte("*:*:*:*:"+c.password+"\n"), 0o600); err != nil {
+	file, err := c.passfile()
+	if err != nil {
 		return "", err
 	}
 	address.User = url.User(address.User.Username())
@@ -44,6 +44,11 @@ func (c *Cluster) WithFile(database string) (string, error) {
 	query.Set("passfile", file)
 	address.RawQuery = query.Encode()
 	return address.String(), nil
+}
+
+func (c *Cluster) writePassfile() (string, error) {
+	file := filepath.Join(c.home.path, "passfile")
+	return file, os.WriteFile(file, []byte("*:*:*:*:"+c.password+"\n"), 0o600)
 }
 
 // passwordOf is the password of a URL of a database, or of the file that it names.
