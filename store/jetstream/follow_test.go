@@ -143,6 +143,7 @@ func TestWhatIsHeldIsNotDeliveredAgainHoweverLongItTakes(t *testing.T) {
 	fill(t, f.log, 1, 9)
 	slow := follow(t, f.log)
 	events := fetch(t, slow, 1) // the others wait in its queue
+	waitHeld(t, f, 9)
 	other := follow(t, connect(t, f.config))
 	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // well beyond AckWait
 	defer cancel()
