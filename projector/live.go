@@ -261,7 +261,7 @@ func (l *intake) step(ctx context.Context, events []store.Stored) error {
 		return l.put(ctx, events)
 	}
 	l.filler.received(events)
-	if report.Deferred > 0 || report.Skipped {
+	if report.Locked() {
 		l.spread(ctx, events, nil)
 		return nil
 	}

@@ -360,11 +360,14 @@ func (r *Reconciler) reconcileFree(ctx context.Context, selection Selection, eac
 		return selection.Referrals, err
 	}
 	each(&report)
-	if selection.DryRun || report.Deferred == 0 && !report.Skipped {
+	if selection.DryRun || !report.Locked() {
 		return nil, nil
 	}
 	return without(selection.Referrals, &report), nil
 }
+
+// Locked says that somebody else has locked some of the people.
+func (r *Report) Locked() bool { return r.Deferred > 0 || r.Skipped }
 
 // without are the referrals that a reconcile has not seen.
 func without(referrals []store.Referral, r *Report) []store.Referral {

@@ -365,7 +365,7 @@ func (v *Verifier) repairSome(ctx context.Context, selection projector.Selection
 		if left, err = v.recheck(ctx, &selection); err != nil {
 			return err
 		}
-		if len(left) == 0 && report.Deferred == 0 && !report.Skipped {
+		if len(left) == 0 && !report.Locked() {
 			return nil
 		}
 		if err := v.ports.Reconciler.Wait(ctx, round); err != nil {

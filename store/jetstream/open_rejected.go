@@ -29,8 +29,12 @@ func (o *OpenRejected) List(ctx context.Context) ([]RejectedMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if is := stream.CachedInfo(); !is.Created.Equal(o.created) || is.State.LastSeq < o.read {
+	is := stream.CachedInfo()
+	if !is.Created.Equal(o.created) || is.State.LastSeq < o.read {
 		o.created, o.read, o.list = is.Created, 0, nil
+	}
+	if is.State.LastSeq == o.read {
+		return slices.Clone(o.list), nil // and the stream need not be asked again
 	}
 	for m, err := range o.log.scan(ctx, RejectedStream, "", o.read+1, 0) {
 		if err != nil {
